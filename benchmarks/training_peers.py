@@ -10,7 +10,7 @@ from harness.training.losses import Dpo, LogProbabilities, Orpo, PreferenceLoss
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>", "[user]", "[assistant]", "[system]")
 """Tokens of a random model beside its words."""
-REVISION = "{request} {draft}"
+REVISION = "{request} {example}"
 CHAT = (
     "{% for message in messages %}[{{ message.role }}] {{ message.content }} </s> {% endfor %}"
     "{% if add_generation_prompt %}[assistant] {% endif %}"

@@ -33,7 +33,7 @@ _ALPACA_EVAL_FILES = (_ALPACA_EVAL_ON_HUB, "baseline_gpt4_1106_preview.json", "m
 _ALPACA_EVAL_NAMED = ("{}.json", "model_outputs/{}.json", "{}/model_outputs.json", "results/{}/model_outputs.json")
 _ARENA_HARD_FOLDERS = (".", _ARENA_HARD_ON_HUB, "arena-hard-v0.1", "arena_hard_v0.1", "arena_hard")
 
-_BENCHES = ("alpaca_eval2", "arena_hard", "pairwise")
+_BENCHES = ("alpaca_eval2", "arena_hard", "pairwise", "alpaca_farm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class BenchData:
 def load_baseline(bench: str, source: str | None = None, baseline: str | None = None) -> BenchData:
     """Return the instructions of `bench`, answered by `baseline`: the name of a model, or a file of its outputs.
 
-    `source` is a folder or file with the data; None is the hub. "pairwise" has no instructions of its own: it takes
-    those of a file `source`, else those of a file `baseline` without a source, of a folder with Arena-Hard's questions,
-    and else AlpacaEval's. Raises UserError as the functions for the two benchmarks do.
+    `source` is a folder or file with the data; None is the hub. "pairwise" and "alpaca_farm" have no instructions of
+    their own: they take those of a file `source`, else those of a file `baseline` without a source, of a folder with
+    Arena-Hard's questions, and else AlpacaEval's. Raises UserError as the functions for the two benchmarks do.
     """
     if bench not in _BENCHES:
         raise unknown("bench with official data", bench, _BENCHES)

@@ -227,6 +227,37 @@ def compare(
     return comparison(metric, more, less, shared.n_items, resamples=resamples, seed=seed) | unit
 
 
+def compare_within_seeds(
+    first: Sequence[ItemResults],
+    second: Sequence[ItemResults],
+    metric: str,
+    *,
+    allow_missing: bool | None = False,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Compare two sets of results of the same training seeds, one of each a seed, as `comparison` gives it.
+
+    For what is done with one checkpoint in two ways: what the draw of the training seed does to both cancels in the
+    difference within it, so that these differences, and not each side's scores, spread over training seeds. Otherwise
+    as `compare`.
+    """
+    shared = better_is_more(on_shared_items([*first, *second], metric, allow_missing=allow_missing), first, metric)
+    if shared.withheld:
+        return no_comparison(metric, shared.withheld, shared.n_items)
+    sides = zip(shared.statistics[: len(first)], shared.statistics[len(first) :], strict=True)
+    differences = [_difference(*both) for both in sides]
+    return comparison(metric, differences, 0.0, shared.n_items, resamples=resamples, seed=seed)
+
+
+def _difference(first: Statistic, second: Statistic) -> Statistic:
+    return replace(
+        first,
+        value=first.value - second.value,
+        resample=lambda counts: first.resample(counts) - second.resample(counts),
+    )
+
+
 def _metric(sets: Sequence[ItemResults], name: str) -> Metric:
     known = {metric.name: metric for metric in sets[0].metrics}
     if name not in known:

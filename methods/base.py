@@ -100,7 +100,7 @@ class PreferenceMethod:
         except UserError as error:
             raise UserError(
                 f"{error}: the loss {self.loss.kind} shows an answer as a draft to revise, and needs a prompt called"
-                " revision in the recipe's prompts, with the fields {request} and {draft}"
+                " revision in the recipe's prompts, with the fields {request} and {example}"
             ) from None
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from reports.line_chart import LineChart
+
 DASH = "—"
 ADDED = "+"
 """The footnote mark of what is ours and not in the paper."""
@@ -221,7 +223,7 @@ class Figure:
     name: str
     caption: str
     alt: str
-    drawing: BarChart | HistogramChart | CurveChart
+    drawing: BarChart | HistogramChart | CurveChart | LineChart
     beside: bool = False
 
     @property

@@ -1,10 +1,12 @@
 """The paper's claims: in its own names, with the figures of the paired tests."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from harness.errors import UserError
 from harness.papers.kinds import AnyExhibit
 from harness.results.claims import ClaimResult, ComparisonResult
+from harness.results.exhibits import Result
 from harness.results.manifest import Manifest
 from reports.blocks import DASH, ClaimEntry, Claims, Column, Group, Outcome, Prose, Records, Row, Section, Table
 
@@ -25,7 +27,8 @@ _COLUMNS = (
 
 def section(manifest: Manifest) -> Section:
     """Show every claim with its verdict and its tests."""
-    common = "data sets" if manifest.is_own_size else "prompts"
+    groups = _by_seeds(manifest).values()
+    common = " or ".join(dict.fromkeys("data sets" if group.is_own_size else "prompts" for group in groups))
     lead = (
         f"Each claim is a set of orderings, and every ordering a test on the same {common}. Differences are in points "
         "where no other unit stands, and above 0 where the first is better: higher, or, where < stands, lower. "
@@ -36,12 +39,37 @@ def section(manifest: Manifest) -> Section:
 
 
 def headline(manifest: Manifest) -> str:
-    """Say in one sentence what became of the paper's claims; empty for a run without any.
+    """Say in a sentence or two what became of the paper's claims; empty for a run without any.
 
     A claim that is contained in another of this run is counted with that one.
     """
-    if not manifest.claims:
-        return ""
+    return " ".join(f"{of}{_headline(group)}" for of, group in _by_seeds(manifest).items() if group.claims)
+
+
+def _by_seeds(manifest: Manifest) -> dict[str, Manifest]:
+    """Return the run's exhibits apart by their training seeds, most of them first, by what is said before of which ones
+    it is: nothing where all have the same."""
+    results: dict[tuple[int, ...], list[Result]] = {manifest.seeds: []}
+    for result in manifest.results:
+        results.setdefault(result.seeds or manifest.seeds, []).append(result)
+    groups = {seeds: of for seeds, of in results.items() if of} or results
+    if len(groups) == 1:
+        return {"": replace(manifest, seeds=next(iter(groups)))}
+    return {_labels(of): _of_results(manifest, seeds, of) for seeds, of in groups.items()}
+
+
+def _labels(results: Sequence[Result]) -> str:
+    return f"{_listed([result.exhibit.label for result in results])}: "
+
+
+def _of_results(manifest: Manifest, seeds: tuple[int, ...], results: Sequence[Result]) -> Manifest:
+    """Return the part of a run that some of its exhibits are."""
+    names = {result.exhibit.name for result in results}
+    claims = tuple(claim for claim in manifest.claims if claim.exhibit in names)
+    return replace(manifest, seeds=seeds, results=tuple(results), claims=claims)
+
+
+def _headline(manifest: Manifest) -> str:
     seeds = f"With {len(manifest.seeds)} training seed{'s' * (len(manifest.seeds) != 1)}"
     if len(manifest.seeds) < manifest.seeds_for_verdict:
         return (
@@ -181,10 +209,12 @@ def records(manifest: Manifest) -> Records:
 
 def coverage(manifest: Manifest) -> str:
     """Say what the tests of a run cover, what their verdicts rest on, and what stands beside an undecided one."""
-    return " ".join(_coverage(manifest))
+    texts = ((of, " ".join(_covered(group))) for of, group in _by_seeds(manifest).items())
+    return " ".join((*(f"{of}{text}" for of, text in texts if text), *_undecided_or_withheld(manifest)))
 
 
-def _coverage(manifest: Manifest) -> Iterator[str]:
+def _covered(manifest: Manifest) -> Iterator[str]:
+    """Say what the tests of exhibits with the same training seeds cover."""
     if len(manifest.seeds) >= manifest.seeds_for_verdict:
         drawn = "data sets, one a training seed" if manifest.is_own_size else "prompts and of training seeds"
         yield f"These tests cover the draw of {drawn}."
@@ -198,6 +228,9 @@ def _coverage(manifest: Manifest) -> Iterator[str]:
             "With so few training seeds these tests cover the draw of prompts alone: above and below are said of these "
             f"checkpoints, Holm-adjusted over the paper's {manifest.n_orderings} orderings, and no claim has a verdict."
         )
+
+
+def _undecided_or_withheld(manifest: Manifest) -> Iterator[str]:
     comparisons = list(_every(manifest))
     if any(comparison.verdict == "undecided" for comparison in comparisons):
         yield (

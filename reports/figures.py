@@ -10,6 +10,8 @@ from reports.bars import bar_figure
 from reports.blocks import BarChart, CurveChart, Figure
 from reports.curves import curve_figure
 from reports.histogram import histogram_figure
+from reports.line_chart import LineChart
+from reports.lines import line_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawn
@@ -58,6 +60,8 @@ def to_matplotlib(figure: Figure) -> "Drawn":
         return bar_figure(figure.drawing, INK)
     if isinstance(figure.drawing, CurveChart):
         return curve_figure(figure.drawing, INK)
+    if isinstance(figure.drawing, LineChart):
+        return line_figure(figure.drawing, INK)
     return histogram_figure(figure.drawing, INK)
 
 

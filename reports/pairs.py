@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.papers.curves import CurveFigure
 from harness.papers.scores import ScoreTable
 from harness.papers.win_rates import WinRateTable
 from harness.records import Judgment, by_prompt, outcome
-from harness.results.exhibits import Score, ScoresResult, WinRate, WinRatesResult
+from harness.results.exhibits import CurvePoint, CurvesResult, Score, ScoresResult, WinRate, WinRatesResult
 from harness.results.manifest import Manifest
 from harness.results.verdicts import read_verdicts, verdicts_file
 from reports.viewer import Pair, Side, Verdict
@@ -78,6 +79,8 @@ def _sets_of_exhibits(manifest: Manifest) -> Iterator[_VerdictSet]:
             yield from (_of_score(result.exhibit, cell) for cell in result.cells if cell.judge and cell.judgments)
         elif isinstance(result, WinRatesResult):
             yield from (_of_win_rate(result.exhibit, cell) for cell in result.cells if cell.judgments)
+        elif isinstance(result, CurvesResult):
+            yield from (_of_point(result.exhibit, point) for point in result.points if point.judgments)
 
 
 def _of_score(exhibit: ScoreTable, cell: Score) -> _VerdictSet:
@@ -91,6 +94,18 @@ def _of_win_rate(exhibit: WinRateTable, cell: WinRate) -> _VerdictSet:
     left, right = (side.replace("_", " ") for side in (match.baselines, match.outputs))
     facets = {"model": exhibit.paper.model(cell.model), "method": exhibit.subject(cell.match), "bench": exhibit.label}
     return _VerdictSet(f"{cell.model}/{cell.match}/pairwise", facets, left, right, cell.judgments[0])
+
+
+def _of_point(exhibit: CurveFigure, point: CurvePoint) -> _VerdictSet:
+    line, id = exhibit.line(point.line), f"{point.line}/{point.x:g}"
+    facets = {
+        "model": exhibit.paper.model(point.model),
+        "method": exhibit.subject(id),
+        "bench": exhibit.panel(point.panel).label,
+    }
+    left = line.against or "baseline"
+    name = f"{exhibit.name}/{point.model}/{id}/{point.panel}"
+    return _VerdictSet(name, facets, left, exhibit.row(line, point.x), point.judgments[0])
 
 
 def _pair(one: _VerdictSet, rows: list[Judgment]) -> Pair:

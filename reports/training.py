@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from harness.results.curves import Course, StageCurves
-from harness.results.exhibits import ScoresResult
+from harness.results.exhibits import CurvesResult, Result, ScoresResult
 from harness.results.manifest import Manifest
 from reports.blocks import Column, Curve, CurveChart, CurvePanel, Figure, Group, Prose, Row, Section, Table
 
@@ -42,10 +42,17 @@ def section(manifest: Manifest, stages: Sequence[StageCurves]) -> Section:
 
 
 def _labels(manifest: Manifest, stages: Iterable[StageCurves]) -> dict[str, str]:
-    """Return the labels of the methods of `stages`: the paper's, where a table of this report has them."""
-    exhibits = [result.exhibit for result in manifest.results if isinstance(result, ScoresResult)]
-    known = {row.method: row.label for exhibit in reversed(exhibits) for row in exhibit.rows}
+    """Return the labels of the methods of `stages`: the paper's, where a table or a figure of this report has them."""
+    known = {method: label for result in reversed(manifest.results) for method, label in _labels_of(result)}
     return {method: known.get(method, method) for stage in stages for method in stage.methods}
+
+
+def _labels_of(result: Result) -> Iterator[tuple[str, str]]:
+    """Yield the methods that an exhibit has labels of, with these: not of lines that are something of a method."""
+    if isinstance(result, ScoresResult):
+        yield from ((row.method, row.label) for row in result.exhibit.rows)
+    if isinstance(result, CurvesResult) and not result.exhibit.x.setting:
+        yield from ((line.method, line.label) for line in result.exhibit.lines if not line.against)
 
 
 def _thinned(stages: Sequence[StageCurves]) -> str:

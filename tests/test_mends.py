@@ -50,8 +50,8 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/cli/eval_options.py:_offered": ("eval",),
     "harness/cli/eval_options.py:subject_of": ("eval",),
     "harness/commands/evaluate.py:Source": ("eval",),
-    "harness/commands/evaluate.py:_require_outputs": ("eval",),
-    "harness/commands/evaluate.py:_build": ("eval",),
+    "harness/commands/evaluate.py:require_outputs": ("eval",),
+    "harness/commands/evaluate.py:build_evaluations": ("eval",),
     "harness/run/evidence.py:MENDS": ("reproduce", "eval"),
     "harness/run/evidence.py:ELSEWHERE": ("eval", "compare", "regress"),
     "harness/experiments/build.py:build_experiments": ALL_RUNS,
@@ -83,7 +83,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/commands/small_data.py:split": ("data split",),
     "harness/steps/held_out.py:held_out_figures": ("rates",),
     "harness/steps/judge.py:_OTHER_TOKEN": ASKS_JUDGES,
-    "reports/claims.py:headline": ("reproduce",),
+    "reports/claims.py:_headline": ("reproduce",),
     "reports/regress.py:heading": ("reproduce",),
 }
 """By the place of a message, the commands that print it: of those of a whole run, those with fewest options."""

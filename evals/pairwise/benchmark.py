@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from evals import scoring
 from evals.base import RESAMPLES, ItemResults, Scored
@@ -10,7 +10,7 @@ from evals.judged_pairs import JudgedPairs, PairSetting
 from evals.pairwise.scores import WIN_RATE, Pairs, PairVerdicts, compare_with_even, score_pairs
 from harness.engine.artifacts import Artifact, Output, step
 from harness.records import Judgment, Order, Response, share_of_output
-from harness.steps.judge import by_repeat
+from harness.steps.judge import Protocol, by_repeat
 
 
 class Pairwise(JudgedPairs):
@@ -19,7 +19,7 @@ class Pairwise(JudgedPairs):
     summary = "judge win rate between two sets of responses, both orders, with consistency and position bias"
     source = "SGPO, Table 1; SRPO, section C.3"
     metrics = (WIN_RATE,)
-    protocol = "pairwise"
+    protocol: ClassVar[Protocol] = "pairwise"
 
     def score(self, setting: PairSetting, rows: Sequence[Artifact], name: str) -> Artifact:
         """Return the win rate."""
@@ -31,13 +31,22 @@ class Pairwise(JudgedPairs):
         """Return the paired difference of the win rates."""
         return compare_pairwise(better=better, worse=worse, allow_missing=setting.allow_missing, resamples=RESAMPLES)
 
+    def compare_within_seeds(
+        self, setting: PairSetting, better: Sequence[Artifact], worse: Sequence[Artifact]
+    ) -> Artifact:
+        """Build `comparison.json` of two sets of answers of the same checkpoints: the difference within each training
+        seed."""
+        return compare_pairwise_within_seeds(
+            better=better, worse=worse, allow_missing=setting.allow_missing, resamples=RESAMPLES
+        )
+
     def compare_with_even(self, setting: PairSetting, rows: Sequence[Artifact]) -> Artifact:
         """Build `comparison.json` of one win rate, one artifact of rows a training seed, against 50 %."""
         return compare_pairwise_with_even(judgments=rows, allow_missing=setting.allow_missing, resamples=RESAMPLES)
 
     def results(self, scored: Sequence[Scored]) -> list[ItemResults]:
         """Return the verdicts by prompt."""
-        return [_pairs(rows.rows(Judgment)) for each in scored for rows in each.rows]
+        return [pairs_of(rows.rows(Judgment)) for each in scored for rows in each.rows]
 
 
 BENCHMARK = Pairwise()
@@ -53,8 +62,8 @@ def score_pairwise(
     sets, repeated = [], []
     for number, artifact in enumerate(judgments):
         rows = artifact.rows(Judgment)
-        sets.append(_pairs(rows))
-        repeated.append(list(map(_pairs, by_repeat(rows))))
+        sets.append(pairs_of(rows))
+        repeated.append(list(map(pairs_of, by_repeat(rows))))
         (out.folder / f"seed-{number}").mkdir()
         scores = score_pairs(sets[-1].pairs, n_prompts=n_prompts, **rules)
         scores["uncertainty"] = scoring.uncertainty(repeated[-1:], resamples=resamples)
@@ -69,8 +78,18 @@ def compare_pairwise(
     out: Output, *, better: Sequence[Artifact], worse: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
     """Write `comparison.json`: the paired difference between two methods on the same prompts."""
-    first, second = ([_pairs(artifact.rows(Judgment)) for artifact in side] for side in (better, worse))
+    first, second = ([pairs_of(artifact.rows(Judgment)) for artifact in side] for side in (better, worse))
     scoring.write_comparison(out, first, second, [WIN_RATE], allow_missing=allow_missing, resamples=resamples)
+
+
+@step(version=1)
+def compare_pairwise_within_seeds(
+    out: Output, *, better: Sequence[Artifact], worse: Sequence[Artifact], allow_missing: bool, resamples: int
+) -> None:
+    """Write `comparison.json`: the paired difference of two sets of answers, both of the same training seeds."""
+    first, second = ([pairs_of(artifact.rows(Judgment)) for artifact in side] for side in (better, worse))
+    rules: dict[str, Any] = {"allow_missing": allow_missing, "resamples": resamples}
+    out.write_json("comparison.json", {"win_rate": scoring.compare_within_seeds(first, second, "win_rate", **rules)})
 
 
 @step(version=3)
@@ -78,12 +97,13 @@ def compare_pairwise_with_even(
     out: Output, *, judgments: Sequence[Artifact], allow_missing: bool, resamples: int
 ) -> None:
     """Write `comparison.json`: how far above 50 % the win rate of a set over another is."""
-    sets = [_pairs(artifact.rows(Judgment)) for artifact in judgments]
+    sets = [pairs_of(artifact.rows(Judgment)) for artifact in judgments]
     result = compare_with_even(sets, resamples=resamples, allow_missing=allow_missing)
     out.write_json("comparison.json", {"win_rate": result})
 
 
-def _pairs(judgments: Sequence[Judgment]) -> Pairs:
+def pairs_of(judgments: Sequence[Judgment]) -> Pairs:
+    """Return verdicts by prompt, in order of appearance, failed ones left out."""
     points: dict[str, dict[Order, list[float]]] = defaultdict(lambda: {"baseline_first": [], "output_first": []})
     for row in judgments:
         of_prompt = points[row.prompt.id]

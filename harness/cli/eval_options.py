@@ -9,7 +9,9 @@ from click.core import ParameterSource
 Subject = Literal["model", "outputs", "annotations", "judgments"]
 """What is scored, by the option that names it. A model beside outputs only counts their tokens."""
 
-Need = Literal["a bench with a judge", "a bench with a baseline", "--bench alpaca_eval2"]
+Need = Literal[
+    "a bench with a judge", "a bench with a baseline", "a bench of generated answers", "--bench alpaca_eval2"
+]
 """What a bench must have for an option to matter to it."""
 
 
@@ -27,7 +29,7 @@ APPLIES: Mapping[str, tuple[Subject, ...]] = {
     "--outputs": ("outputs",),
     "--annotations": ("annotations",),
     "--judgments": ("judgments",),
-    "--max-new-tokens": ("model",),
+    **dict.fromkeys(("--max-new-tokens", "--revisions"), ("model",)),
     "--lc-calibration": ("model", "outputs", "annotations"),
     "--reference-outputs": ("annotations",),
 }
@@ -36,6 +38,7 @@ APPLIES: Mapping[str, tuple[Subject, ...]] = {
 _NEEDS: Mapping[str, Need] = {
     **dict.fromkeys(_OF_A_JUDGE, "a bench with a judge"),
     "--baseline": "a bench with a baseline",
+    "--revisions": "a bench of generated answers",
     "--lc-calibration": "--bench alpaca_eval2",
 }
 
@@ -85,6 +88,8 @@ def _offered(subject: Subject, benches: Sequence[str]) -> Collection[Need]:
     offered: set[Need] = {"--bench alpaca_eval2"} if "alpaca_eval2" in benches else set()
     for name in benches:
         benchmark = load_benchmark(name)
+        if isinstance(benchmark, JudgedPairs) or "outputs" in benchmark.needs:
+            offered.add("a bench of generated answers")
         if isinstance(benchmark, JudgedPairs):
             offered |= {"a bench with a judge", "a bench with a baseline"}
         elif "baselines" in benchmark.needs or ("outputs" in benchmark.needs and subject == "model"):

@@ -113,12 +113,13 @@ def choice_options(command: Callable[..., None]) -> Callable[..., None]:
         from harness.papers.names import usual_seeds
         from harness.run.options import Choice
 
-        seeds = seeds or usual_seeds(given["experiment"])
-        if seed + seeds - 1 > MAX_SEED:
-            raise click.UsageError(f"the last seed, {seed + seeds - 1}, is above {MAX_SEED}")
+        least, most = (seeds, seeds) if seeds else usual_seeds(given["experiment"])
+        if seed + most - 1 > MAX_SEED:
+            raise click.UsageError(f"the last seed, {seed + most - 1}, is above {MAX_SEED}")
         compute = {name: value for name in _OF_COMPUTE if (value := given.pop(name)) is not None}
         chosen = {name: given.pop(name) for name in _OF_THE_CHOICE}
-        choice = Choice(**chosen, seeds=tuple(range(seed, seed + seeds)), compute=compute)
+        run_seeds = tuple(range(seed, seed + least))
+        choice = Choice(**chosen, seeds=run_seeds, are_seeds_usual=seeds is None, compute=compute)
         if "run_dir" in given:
             folder = name_in(choice.scale) + "-fast" * choice.fast
             given["run_dir"] = given["run_dir"] or Path("runs") / folder

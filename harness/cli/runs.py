@@ -26,6 +26,7 @@ from harness.cli.options import (
 from harness.cli.parameters import EXPERIMENT, NAMES, PATH, SEED, TEXT, FiniteFloat, Whole
 from harness.config.yaml_files import name_in
 from harness.engine.limits import Limits
+from harness.papers.folders import DEFAULT_PAPER
 
 if TYPE_CHECKING:
     from harness.endpoints.reference import EndpointReference
@@ -143,6 +144,7 @@ def rates_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--track", **TRACK),
         click.option("--run-dir", type=PATH, help="The folder of artifacts.  [default: runs/SCALE]"),
+        click.option("--paper", type=TEXT, default=DEFAULT_PAPER, show_default=True, help="See `harness list papers`."),
         click.option("--seed", default=1000, show_default=True, type=SEED, help="The rule's; another sets no scale."),
         click.option("--limit", type=Whole(4), help="The most rows of each data set."),
         click.option("--methods", type=NAMES, callback=all_by_default, help="Only these methods (comma-separated)."),
@@ -158,6 +160,7 @@ def choose_rates(
     methods: tuple[str, ...],
     limit: int | None,
     seed: int,
+    paper: str,
     run_dir: Path | None,
     track: str | None,
     sensitivity: bool,
@@ -168,7 +171,9 @@ def choose_rates(
     from harness.run.options import Choice
 
     compute = {"track": track} if track else {}
-    choice = Choice(scale=scale, limit=limit, seeds=(seed,), models=models, methods=methods, compute=compute)
+    choice = Choice(
+        scale=scale, limit=limit, seeds=(seed,), models=models, methods=methods, paper=paper, compute=compute
+    )
     run = measure_sensitivity if sensitivity else choose
     run(choice, run_dir or Path("runs") / name_in(scale), click.echo)
 

@@ -50,6 +50,9 @@ scored, instructions = under("What to score"), under("The instructions and the a
 @instructions("--baseline", type=TEXT, help="The baseline: a model of the official data, or a file of outputs.")
 @instructions("--limit", type=Whole(), help="The number of instructions, the first ones.")
 @instructions("--max-new-tokens", type=Whole(), help="The most tokens of an answer.  [default: the scale's]")
+@instructions(
+    "--revisions", type=Whole(0, 100), help="Score each of so many revisions of the answers too; SRPO has 0 to 5."
+)
 @judge_options(required=False)
 @of_judge("--judge-repeats", default=1, show_default=True, type=Whole(1, 100), help="Verdicts per pair and order.")
 @cost("--dry-run", is_flag=True, help="Print the estimated cost of judging; ask nothing.")
@@ -71,6 +74,7 @@ def eval_(
     baseline: str | None,
     limit: int | None,
     max_new_tokens: int | None,
+    revisions: int | None,
     judge_repeats: int,
     judge: "EndpointReference | None",
     limits: Limits,
@@ -94,7 +98,8 @@ def eval_(
         options = FileOptions(lc_calibration, reference_outputs, allow_missing)
         _show([_score_stored(benches, subject, context.params[subject], options, code_changes)], as_json)
         return
-    from harness.commands.evaluate import Source, evaluate, forecast
+    from harness.commands.evaluate import Source, evaluate
+    from harness.commands.judging_forecast import forecast
     from harness.recipes.benches import OFFICIAL, BenchChoice
 
     choice = BenchChoice(
@@ -108,15 +113,16 @@ def eval_(
         length_calibration=lc_calibration,
         max_new_tokens=max_new_tokens,
     )
+    source = Source(model, outputs, revisions)
     where = run_dir or Path("runs") / name_in(choice.scale)
     if dry_run:
-        costs = forecast(benches, Source(model, outputs), choice, where)
+        costs = forecast(benches, source, choice, where)
         if as_json:
             _print_json([cost.as_json() for cost in costs])
         else:
             click.echo("\n".join(map(str, costs)) or "nothing is judged, so nothing is paid for")
     else:
-        _show(evaluate(benches, Source(model, outputs), choice, where, limits, code_changes), as_json)
+        _show(evaluate(benches, source, choice, where, limits, code_changes), as_json)
 
 
 def _score_stored(

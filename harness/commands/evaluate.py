@@ -2,27 +2,27 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from evals.answer_files import read_answer_file
 from evals.base import Benchmark, Setting
 from evals.contracts import checked_scores
-from evals.judged_pairs import JudgedPairs
+from evals.judged_pairs import JudgedPairs, PairSetting
 from evals.official_steps import stored_outputs
 from evals.withholding import withheld
-from harness.endpoints.cost import CostEstimate, describe, estimate
-from harness.endpoints.reply_cache import is_recorded
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.limits import Limits
 from harness.engine.pipeline import checked_plan, print_plan, run
 from harness.engine.staleness import CodeChanges
 from harness.engine.store import Store
 from harness.errors import UserError
+from harness.experiments.revisions import revisions
 from harness.models.references import located
 from harness.recipes.benches import (
     BenchChoice,
@@ -32,13 +32,15 @@ from harness.recipes.benches import (
     departure,
     judged_pairs,
     or_passed,
+    revision_prompt,
 )
 from harness.recipes.registries import load_benchmark
-from harness.records import Judgment, Prompt, Response
+from harness.records import Judgment, Prompt
 from harness.run.evidence import look_at_files, tell_stale
 from harness.run.spending import run_and_report_spending
 from harness.steps.data import model as model_artifact
-from harness.steps.judge import FAILURES, OTHER_MODELS, by_reason, needs_judge, pair_up
+from harness.steps.judge import FAILURES, OTHER_MODELS, by_reason
+from harness.steps.revise import WITHOUT_ROOM
 from harness.terminal import one_line
 
 Scores = dict[str, Any]
@@ -61,6 +63,8 @@ class Source:
 
     model: str | None = None
     outputs: Path | None = None
+    revisions: int | None = None
+    """How often the checkpoint revises its answers, each revision scored; None for its answers alone."""
 
     @cached_property
     def name(self) -> str:
@@ -84,7 +88,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One evaluation, as promises: the `outputs` that it is of, unless they are read with the rows; rows; result."""
+    """One evaluation, as promises: the `outputs` that it is of, unless they are read with the rows; rows; result.
+
+    `revision` counts how often the outputs were revised, where revisions are asked for.
+    """
 
     name: str
     benchmark: Benchmark[Any]
@@ -92,6 +99,12 @@ class Evaluation:
     rows: Artifact
     result: Artifact
     outputs: Artifact | None = None
+    revision: int | None = None
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return self.name if self.revision is None else f"{self.name}, revision {self.revision}"
 
 
 def evaluate(
@@ -102,33 +115,47 @@ def evaluate(
     limits: Limits,
     code_changes: CodeChanges = "warn",
 ) -> list[Scores]:
-    """Score `source` on each bench; what is in the run directory is not made, or asked for, again.
+    """Score `source` on each bench, at each revision if any are asked for.
 
-    But for what is damaged, and, with `code_changes` as "rerun", what is stale. What is stale of a checkpoint or of
-    outputs that lie in a store is said.
+    What is in the run directory is not made, or asked for, again, but for what is damaged, and, with `code_changes` as
+    "rerun", what is stale. What is stale of a checkpoint or of outputs that lie in a store is said.
 
     Raises UserError for unknown names, data that is not there, a judge that cannot be asked, and a run directory that
     cannot be written to.
     """
-    evaluations = [_build(name, source, choice) for name in benches]
+    evaluations = [each for name in benches for each in build_evaluations(name, source, choice)]
     store = Store(run_dir / "store", remakes_stale=code_changes == "rerun")
     targets = [each.result for each in evaluations]
     of_source, of_run = look_at_files(source.places, code_changes), tell_stale(targets, store, code_changes)
     print_plan(checked_plan(targets, store))
     if source.outputs:
-        _require_outputs(evaluations, source.outputs, choice, store)
+        require_outputs(evaluations, source.outputs, choice, store)
     run_and_report_spending(targets, store, limits)
     scores = [_scores(each, source, choice, store) for each in evaluations]
     for each in evaluations:
-        print_failures(each.name, each.rows, store)
+        print_failures(each.title, each.rows, store)
     for each, found in zip(evaluations, scores, strict=True):
-        print(f"{each.name}: rows and scores are in {found['folder']}", file=sys.stderr)
+        print(f"{each.title}: rows and scores are in {found['folder']}", file=sys.stderr)
     if code_changes == "rerun":
         of_run = store.staleness(targets)
-    return [{**found, "stale": [*of_source.lines, *of_run.lines]} for found in scores]
+    stale = [*of_source.lines, *of_run.lines]
+    return [{**found, "stale": stale} for found in _by_bench(evaluations, scores)]
 
 
-def _require_outputs(evaluations: Sequence[Evaluation], path: Path, choice: BenchChoice, store: Store) -> None:
+def _by_bench(evaluations: Sequence[Evaluation], scores: Sequence[Scores]) -> list[Scores]:
+    """Return the scores of each bench: of one with revisions, all of them under `revisions`."""
+    found: list[Scores] = []
+    for name, of in groupby(zip(evaluations, scores, strict=True), key=lambda pair: pair[0].name):
+        pairs = list(of)
+        if pairs[0][0].revision is None:
+            found += [of_bench for _, of_bench in pairs]
+        else:
+            revisions = [{"revision": each.revision, **of_bench} for each, of_bench in pairs]
+            found.append({"bench": name, "model": pairs[0][1]["model"], "revisions": revisions})
+    return found
+
+
+def require_outputs(evaluations: Sequence[Evaluation], path: Path, choice: BenchChoice, store: Store) -> None:
     """Read stored outputs before any is judged. Raises UserError where so many are missing that no score is shown."""
     judged = [(each, each.outputs) for each in evaluations if each.outputs]
     run([outputs for _, outputs in judged], store)
@@ -171,49 +198,11 @@ def _named(prompts: Sequence[Prompt]) -> str:
     return f"instruction{'s' if len(prompts) > 1 else ''} {', '.join(named)}{more}"
 
 
-@dataclass(frozen=True, slots=True)
-class JudgingForecast:
-    """The estimated cost of judging one bench; `assumes_answers` where the baseline's stand in for answers to come."""
+def build_evaluations(name: str, source: Source, choice: BenchChoice) -> list[Evaluation]:
+    """Return the evaluations of `source` on one bench: of its answers, and of each revision that is asked for.
 
-    bench: str
-    cost: CostEstimate
-    assumes_answers: bool
-
-    def __str__(self) -> str:
-        assumed = "\nanswers            not there yet; taken to be as long as the baseline's"
-        return f"{self.bench}\n{describe(self.cost)}{assumed if self.assumes_answers else ''}"
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the same figures; dollars are None where the price is unknown."""
-        cost, counts = self.cost, ("calls", "recorded", "prompt_tokens", "counting")
-        tokens = ("completion_tokens", "most_completion_tokens")
-        return {
-            "bench": self.bench,
-            "judge": cost.reference.model,
-            "judge_base_url": cost.reference.base_url or None,
-            **{name: getattr(cost, name) for name in (*counts, *tokens)},
-            "usd": cost.usd(),
-            "most_usd": cost.most_usd(),
-            "usd_batch": cost.usd(batch=True),
-            "most_usd_batch": cost.most_usd(batch=True),
-            "assumes_answers": self.assumes_answers,
-        }
-
-
-def forecast(benches: Sequence[str], source: Source, choice: BenchChoice, run_dir: Path) -> list[JudgingForecast]:
-    """Estimate what judging would cost, bench by bench, without asking the judge anything (`--dry-run`).
-
-    Data is read, and answers that are not there yet are not generated: the baseline's stand in for their length.
+    Raises UserError as `evaluate` does.
     """
-    judged = [each for each in (_build(name, source, choice) for name in benches) if each.outputs]
-    store = Store(run_dir / "store")
-    run([each.setting.baselines for each in judged], store)
-    if source.outputs:
-        _require_outputs(judged, source.outputs, choice, store)
-    return [_forecast(each, store) for each in judged]
-
-
-def _build(name: str, source: Source, choice: BenchChoice) -> Evaluation:
     benchmark = load_benchmark(name)
     if source.outputs and source.model and isinstance(benchmark, JudgedPairs):
         raise UserError(f"{name} judges a model's answers or those in a file: give --model or --outputs, not both")
@@ -223,30 +212,65 @@ def _build(name: str, source: Source, choice: BenchChoice) -> Evaluation:
         return _measured(name, benchmark, source, choice)
 
 
-def _judged(name: str, benchmark: JudgedPairs, source: Source, choice: BenchChoice) -> Evaluation:
+def _judged(name: str, benchmark: JudgedPairs, source: Source, choice: BenchChoice) -> list[Evaluation]:
     setting = choose_bench(name, choice)
-    outputs = (
-        stored_outputs(name, source.outputs, setting.baselines)
-        if source.outputs
-        else benchmark.answers(setting, source.checkpoint(), 0)
+    stored = stored_outputs(name, source.outputs, setting.baselines) if source.outputs else None
+    answers = {None: stored} if stored else _answers(benchmark, setting, source, choice)
+    evaluations = []
+    for revision, outputs in answers.items():
+        rows = benchmark.rows(setting, outputs=outputs)
+        with or_passed("--lc-calibration FILE"):
+            result = benchmark.score(setting, [rows], _official_name(source, revision))
+        evaluations.append(Evaluation(name, benchmark, setting, rows, result, outputs, revision))
+    return evaluations
+
+
+def _answers(
+    benchmark: JudgedPairs, setting: PairSetting, source: Source, choice: BenchChoice
+) -> dict[int | None, Artifact]:
+    """Return the checkpoint's answers, by how often they were revised, where that is asked for."""
+    model = source.checkpoint()
+    first = benchmark.answers(setting, model, 0)
+    if source.revisions is None:
+        return {None: first}
+    template, sampling = revision_prompt(choice), benchmark.sampling(setting.sampling)
+    return dict(
+        enumerate(revisions(model, first, template=template, sampling=sampling, seed=0, count=source.revisions))
     )
-    rows = benchmark.rows(setting, outputs=outputs)
-    with or_passed("--lc-calibration FILE"):
-        return Evaluation(name, benchmark, setting, rows, benchmark.score(setting, [rows], source.name), outputs)
 
 
-def _measured(name: str, benchmark: Benchmark[Setting], source: Source, choice: BenchChoice) -> Evaluation:
+def _official_name(source: Source, revision: int | None) -> str:
+    """Return the name in official files, which tell revisions apart."""
+    return f"{source.name}-rev{revision}" if revision else source.name
+
+
+def _measured(name: str, benchmark: Benchmark[Setting], source: Source, choice: BenchChoice) -> list[Evaluation]:
     """Build scores, or a summary, of what the benchmark needs of the checkpoint, the outputs and the baseline's
     answers."""
     given = {}
     if "model" in benchmark.needs:
         given["model"] = source.checkpoint()
-    if "outputs" in benchmark.needs:
-        given["outputs"] = _outputs_to_measure(source, choice, alone="baselines" not in benchmark.needs)
     if "baselines" in benchmark.needs:
         given["baselines"] = choose_baselines("pairwise", choice)
     if benchmark.counts_tokens and source.outputs and source.model:
         given["tokenizer"] = source.checkpoint()
+    if "outputs" not in benchmark.needs:
+        return [_measurement(name, benchmark, source, choice, given, None)]
+    outputs = _outputs_to_measure(source, choice, alone="baselines" not in benchmark.needs)
+    return [
+        _measurement(name, benchmark, source, choice, {**given, "outputs": each}, revision)
+        for revision, each in outputs.items()
+    ]
+
+
+def _measurement(
+    name: str,
+    benchmark: Benchmark[Setting],
+    source: Source,
+    choice: BenchChoice,
+    given: Mapping[str, Artifact],
+    revision: int | None,
+) -> Evaluation:
     setting = choose_unjudged(name, choice)
     rows = benchmark.rows(setting, **given)
     if not isinstance(rows, Artifact):
@@ -254,21 +278,19 @@ def _measured(name: str, benchmark: Benchmark[Setting], source: Source, choice: 
             f"the evaluation {name} does not keep to its contract: its rows returned a {type(rows).__name__};"
             " return what calling a step gives"
         )
-    result = benchmark.summarise(rows) or benchmark.score(setting, [rows], source.name)
-    return Evaluation(name, benchmark, setting, rows, result)
+    result = benchmark.summarise(rows) or benchmark.score(setting, [rows], _official_name(source, revision))
+    return Evaluation(name, benchmark, setting, rows, result, revision=revision)
 
 
-def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> Artifact:
+def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> dict[int | None, Artifact]:
     """Build stored outputs, joined to the baseline's prompts unless they are measured `alone`; else the model's
     answers."""
     if source.outputs and alone:
-        return choose_baselines("pairwise", replace(choice, baseline=str(source.outputs))).with_label(
-            source.outputs.name
-        )
+        stored = choose_baselines("pairwise", replace(choice, baseline=str(source.outputs)))
+        return {None: stored.with_label(source.outputs.name)}
     if source.outputs:
-        return stored_outputs("pairwise", source.outputs, choose_baselines("pairwise", choice))
-    bench = choose_bench("pairwise", choice)
-    return judged_pairs("pairwise").answers(bench, source.checkpoint(), 0)
+        return {None: stored_outputs("pairwise", source.outputs, choose_baselines("pairwise", choice))}
+    return _answers(judged_pairs("pairwise"), choose_bench("pairwise", choice), source, choice)
 
 
 def _scores(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
@@ -294,7 +316,14 @@ def _of_judging(each: Evaluation, source: Source, choice: BenchChoice, store: St
         "departure": departure(each.name, each.setting, choice),
         "length_calibration": str(choice.length_calibration) if choice.length_calibration else None,
         "n_cut_off": store.record(answers)["counts"].get("cut_off"),
+        **_without_room(answers, store),
     }
+
+
+def _without_room(answers: Artifact, store: Store) -> Scores:
+    """Return how many answers were not revised; {} where none was to be."""
+    counts = store.record(answers)["counts"]
+    return {"n_without_room": counts[WITHOUT_ROOM]} if WITHOUT_ROOM in counts else {}
 
 
 def _of_measuring(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
@@ -324,14 +353,3 @@ def _saved(each: Evaluation, file: str, store: Store) -> Any:
         f"the evaluation {each.name} does not keep to its contract: {each.result} saved no JSON file {file}; save it"
         f" with out.write_json({file!r}, ...)"
     )
-
-
-def _forecast(each: Evaluation, store: Store) -> JudgingForecast:
-    setting, protocol = each.setting, judged_pairs(each.name).protocol
-    baselines = store.bind(setting.baselines).rows(Response)
-    is_known = each.outputs is not None and store.has(each.outputs)
-    outputs = store.bind(each.outputs).rows(Response) if each.outputs and is_known else baselines
-    games = pair_up(protocol, outputs, baselines, setting.judge_repeats)
-    requests = [game.request(setting.prompt) for game in games if needs_judge(protocol, game)]
-    cost = estimate(requests, setting.judge, is_recorded(store.reply_cache, setting.judge))
-    return JudgingForecast(each.name, cost, assumes_answers=not is_known)

@@ -26,7 +26,8 @@ def _methods() -> Iterator[tuple[str, str]]:
     yield from _each(_of_method, METHODS.names())
     for paper in papers():
         for name, variant in load_variants(paper).items():
-            yield name, f"{variant.get('summary', '')} ({variant.get('method', name)} in the recipes of {paper})"
+            if "method" in variant:  # else a registered one, as the paper ran it
+                yield name, f"{variant.get('summary', '')} ({variant['method']} in the recipes of {paper})"
 
 
 def _scales() -> Iterator[tuple[str, str]]:

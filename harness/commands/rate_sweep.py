@@ -11,9 +11,11 @@ from harness.config.learning_rates import Sensitivity, Trial, allowed_tokens, gr
 from harness.engine.artifacts import Artifact, ancestry, labels
 from harness.engine.store import Store
 from harness.errors import UserError
+from harness.papers.curves import CurveFigure
 from harness.papers.loading import load_exhibits
 from harness.papers.scores import ScoreTable
 from harness.recipes.benches import bench_on
+from harness.recipes.changes import split_row
 from harness.recipes.recipe import Recipe, RecipeInputs
 from harness.recipes.registries import load_benchmark
 from harness.steps.data import chosen_responses
@@ -74,16 +76,16 @@ class ScoredRate:
 
 
 def swept(recipe: Recipe, models: Sequence[str] = (), methods: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
-    """Return the methods whose rate is chosen by base model: rows of published tables that have a preference stage of
-    their own, and, of these, `models` and `methods` where any are named.
+    """Return the methods whose rate is chosen by base model: rows of published tables, and lines of curves, that have a
+    preference stage of their own, and, of these, `models` and `methods` where any are named.
 
     Raises UserError for one that is not among them.
     """
     found: dict[str, tuple[str, ...]] = {}
     for exhibit in load_exhibits(recipe.paper):
-        for model in exhibit.models if isinstance(exhibit, ScoreTable) else ():
-            if isinstance(exhibit, ScoreTable) and model in recipe.base_models:
-                own = [row.method for row in exhibit.rows if _stage(recipe, model, row.method)]
+        for model in exhibit.models if isinstance(exhibit, ScoreTable | CurveFigure) else ():
+            if isinstance(exhibit, ScoreTable | CurveFigure) and model in recipe.base_models:
+                own = [method for method in _methods_of(exhibit) if _stage(recipe, model, method)]
                 found[model] = tuple(dict.fromkeys((*found.get(model, ()), *own)))
     for kind, asked, known in (
         ("base model", models, set(found)),
@@ -100,6 +102,12 @@ def swept(recipe: Recipe, models: Sequence[str] = (), methods: Sequence[str] = (
         if not models or model in models
     }
     return {model: of for model, of in chosen.items() if of}
+
+
+def _methods_of(exhibit: ScoreTable | CurveFigure) -> list[str]:
+    """Return the methods of an exhibit. A line's settings change nothing of a rate, which is its method's."""
+    lines = exhibit.rows if isinstance(exhibit, ScoreTable) else exhibit.lines
+    return [split_row(each.method)[0] for each in lines]
 
 
 def _stage(recipe: Recipe, model: str, method: str) -> Artifact | None:
@@ -169,8 +177,8 @@ def _rows(inputs: RecipeInputs, method: str, *, held: bool) -> tuple[str, Artifa
 
     Raises UserError for too few.
     """
-    roles, needed = inputs.recipe.data, inputs.recipe.method(inputs.base_model, method).needs.data
-    role, size = next((name, roles[name].size) for name in needed if roles[name].kind == "pairs")
+    needed = {name: inputs.data_role(name) for name in inputs.recipe.method(inputs.base_model, method).needs.data}
+    role, size = next((name, filling.size) for name, filling in needed.items() if filling.kind == "pairs")
     middle = size - held_out(size)
     if middle == size:
         raise UserError(f"{size} rows of preference data leave none to hold out; give 4 at least")
@@ -191,7 +199,7 @@ def sensitivity(recipe: Recipe, chosen: Mapping[str, Mapping[str, float]], seed:
 
 def _scored(recipe: Recipe, model: str, method: str, times: float, rate: float, seed: int) -> ScoredRate:
     policy, scores = trained_at(recipe, model, method, times * rate, seed), {}
-    for name in SCORES:
+    for name in (bench for bench in SCORES if bench in recipe.benches):
         benchmark, bench = load_benchmark(name), bench_on(recipe, name)
         with labels(f"{model} {method} rate {rate_text(times * rate)} {name}"):
             rows = benchmark.run(bench, policy, seed)

@@ -1,9 +1,9 @@
 """Scores of one model on one bench, as lines for a terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.terminal import joined
+from harness.terminal import aligned, joined
 
 HEADLINES = (
     "length_controlled_winrate",
@@ -20,11 +20,44 @@ _QUARTILES = {"mean": 1, "first_quartile": 2, "median": 3, "third_quartile": 4}
 
 
 def scorecard(scores: Mapping[str, Any]) -> str:
-    """Return the headlines, each with its 95 % interval, what they rest on and what they are not."""
-    return joined(_lines(scores))
+    """Return the headlines, each with its 95 % interval, what they rest on and what they are not.
+
+    Scores of several revisions are one table.
+    """
+    return joined(_table(scores["revisions"]) if "revisions" in scores else _lines(scores))
+
+
+def _table(revisions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what all revisions have alike, and a row of each: its headlines, and what they rest on."""
+    yield from _head(revisions[0])
+    figures = [{name: f"{value:.2f}{tail}" for name, value, tail in _figures(each)} for each in revisions]
+    counts = [{name: f"{count}{of}" for name, count, of in _counts(each)} for each in revisions]
+    names = dict.fromkeys(name for each in (*figures, *counts) for name in each)
+    columns = [name for name in names if name.rpartition(" ")[2] not in _QUARTILES.keys() - {"mean"}]
+    rows = [[str(each["revision"])] for each in revisions]
+    for row, found in zip(rows, (one | other for one, other in zip(figures, counts, strict=True)), strict=True):
+        row += [found.get(name, "-") for name in columns]
+    yield from aligned([["revision", *columns], *rows], words=())
+    for each in revisions:
+        for name in ("", "length_controlled_winrate "):
+            if reason := each.get("withheld" if not name else "length_controlled_withheld"):
+                yield f"  revision {each['revision']}: {name or 'scores '}withheld: {reason}"
 
 
 def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
+    yield from _head(scores)
+    if scores.get("withheld"):
+        yield f"  scores withheld: {scores['withheld']}"
+    figures, counts = list(_figures(scores)), list(_counts(scores))
+    width = max((len(name) for name, *_ in (*figures, *counts)), default=0)
+    yield from (_row(name, f"{value:.2f}", tail, width) for name, value, tail in figures)
+    if (reason := scores.get("length_controlled_withheld")) and not scores.get("withheld"):
+        yield f"  length_controlled_winrate withheld: {reason}"
+    yield from (_row(name, str(count), tail, width) for name, count, tail in counts)
+
+
+def _head(scores: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what was scored, against what, by whom, and what the scores are not."""
     against = f" against {scores['baseline']}" if scores.get("baseline") else ""
     yield f"{scores['bench']}: {scores['model']}{against}"
     if judge := scores.get("judge"):
@@ -40,14 +73,6 @@ def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {name.replace('_', ' ')} {scores[name]}"
     if departure := scores.get("departure"):
         yield f"  {departure}"
-    if scores.get("withheld"):
-        yield f"  scores withheld: {scores['withheld']}"
-    figures, counts = list(_figures(scores)), list(_counts(scores))
-    width = max((len(name) for name, *_ in (*figures, *counts)), default=0)
-    yield from (_row(name, f"{value:.2f}", tail, width) for name, value, tail in figures)
-    if (reason := scores.get("length_controlled_withheld")) and not scores.get("withheld"):
-        yield f"  length_controlled_winrate withheld: {reason}"
-    yield from (_row(name, str(count), tail, width) for name, count, tail in counts)
 
 
 def _row(name: str, number: str, tail: str, width: int) -> str:

@@ -1,10 +1,12 @@
 """From the name of an exhibit to its experiment."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from harness.errors import UserError, unknown
 from harness.experiments.bandit import bandit
+from harness.experiments.curves import curves
 from harness.experiments.histograms import histograms
 from harness.experiments.interface import Experiment, Request
 from harness.experiments.samples import samples
@@ -12,6 +14,7 @@ from harness.experiments.scores import scores
 from harness.experiments.settings import settings
 from harness.experiments.win_rates import win_rates
 from harness.papers.bandit import BanditFigure
+from harness.papers.curves import CurveFigure
 from harness.papers.histograms import HistogramFigure
 from harness.papers.kinds import AnyExhibit
 from harness.papers.loading import load_exhibit, load_exhibits
@@ -29,6 +32,7 @@ BUILDERS: dict[type[AnyExhibit], Callable[[Any, Request], Experiment]] = {
     SettingsTable: settings,
     SampleTable: samples,
     BanditFigure: bandit,
+    CurveFigure: curves,
 }
 
 
@@ -48,10 +52,16 @@ def build_experiments(name: str | ExhibitName, request: Request) -> list[Experim
         raise UserError(f"--models selects base models, and {name} is on none; leave it out")
     exhibits = _with_added_rows(exhibits, request)
     _require_known(exhibits, request)
-    built = [BUILDERS[type(exhibit)](exhibit, request) for exhibit in exhibits if _is_selected(exhibit, request)]
+    built = [_build(exhibit, request) for exhibit in exhibits if _is_selected(exhibit, request)]
     if not built:
         raise UserError(f"{name} is not on any of the models {', '.join(request.models)}; it is on {_models(exhibits)}")
     return built
+
+
+def _build(exhibit: AnyExhibit, request: Request) -> Experiment:
+    own = request.for_exhibit(exhibit)
+    experiment = BUILDERS[type(exhibit)](exhibit, own)
+    return experiment if own.seeds == request.seeds else replace(experiment, seeds=own.seeds)
 
 
 def _exhibits(name: ExhibitName) -> list[AnyExhibit]:

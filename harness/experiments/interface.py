@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.engine.artifacts import Artifact, labels
@@ -34,6 +34,14 @@ class Request:
     models: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     asked: Mapping[str, Any] | None = None
+    are_seeds_usual: bool = False
+    """Whether nobody asked for a number of training seeds."""
+
+    def for_exhibit(self, exhibit: AnyExhibit) -> "Request":
+        """Return the request with the exhibit's own number of training seeds, unless somebody asked for one."""
+        if not self.are_seeds_usual:
+            return self
+        return replace(self, seeds=tuple(range(self.seeds[0], self.seeds[0] + exhibit.seeds)))
 
     def models_of(self, exhibit: AnyExhibit) -> tuple[str, ...]:
         """Return the exhibit's base models that are selected. Of a reduced scale those it is reduced to, if it has any.
@@ -94,6 +102,8 @@ class Experiment(ABC):
     """What the paper shows, with a row for each method that was asked for beside its own."""
     models: tuple[str, ...] = ()
     """The base models that are run."""
+    seeds: tuple[int, ...] = ()
+    """The training seeds, where they are not the run's."""
     checkpoints: Checkpoints = field(default_factory=dict)
     """The checkpoints that its rows are named after."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)

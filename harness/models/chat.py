@@ -17,6 +17,18 @@ def conversation(prompt: Prompt, message: str | None = None) -> Conversation:
     return (*prompt.history, Message("user", prompt.text if message is None else message))
 
 
+def revision_message(template: str, request: str, example: str) -> str:
+    """Return the user's turn that shows an answer to `request` as an example: `template` with {request} and {example}.
+
+    A cue for the answer that ends template and request alike, such as "TL;DR:", is there once, at the end (SRPO, arXiv
+    2406.01660, appendix C.1).
+    """
+    cue = template.rpartition("}")[2].strip()
+    if cue and request.rstrip().endswith(cue):
+        request = request.rstrip().removesuffix(cue).rstrip()
+    return template.format(request=request, example=example)
+
+
 def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
     """Render the conversation in the tokenizer's chat template, up to where the answer starts.
 

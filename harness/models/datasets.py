@@ -24,11 +24,15 @@ from harness.errors import UserError, unknown
 from harness.files import file_digest
 from harness.models.hub import NotFetched, Repository, hub_repository
 from harness.models.row_files import file_rows
-from harness.models.row_layouts import Exchange, RowKind, exchange
+from harness.models.row_layouts import PROMPT, Exchange, RowKind, exchange
 from harness.records import PreferencePair, Prompt, Response
-from harness.texts import has_lone_surrogate
+from harness.texts import format_names, has_lone_surrogate
 
 IDS = ("id", "prompt_id")
+WRITERS = ("generator",)
+ANSWER = "response"
+GIVEN_ANSWERS = (ANSWER, "completion", "chosen", "rejected")
+"""The answers that a row keeps beside a request of its data role."""
 
 _PARTS = re.compile(r"-(?P<part>\d{5})-of-(?P<parts>\d{5})")
 
@@ -125,9 +129,13 @@ def _lacks_parts(names: Sequence[str]) -> bool:
     return any(int(match["parts"]) != len(found) for match in found)
 
 
-def read_data(reference: str, split: str, kind: RowKind, size: int) -> Iterator[Response | PreferencePair]:
+def read_data(
+    reference: str, split: str, kind: RowKind, size: int, request: str = "", answer: str = ""
+) -> Iterator[Response | PreferencePair]:
     """Yield the first `size` rows of the split, as they are read.
 
+    With `request`, a row asks for this text with its columns filled in, such as ``Sum up {article}``, in the place of
+    what its layout has; `answer` is the column of the response, where no layout has it (`harness.models.row_layouts`).
     Rows with the same id, or without one and with the same request, get ids of their own. Raises UserError for a row
     without what `kind` needs, naming its file and line, and for too few rows.
     """
@@ -136,7 +144,7 @@ def read_data(reference: str, split: str, kind: RowKind, size: int) -> Iterator[
     count = 0
     rows = chain.from_iterable(file_rows(path, file) for file, path in data_files(reference, split).items())
     for where, row in islice(rows, size):
-        made = _row(row, kind, where, name)
+        made = _row(with_columns(row, request, answer, where), kind, where, name)
         count += 1
         yield replace(made, prompt=replace(made.prompt, id=_unseen(made.prompt.id, ids)))
     if count < size:
@@ -161,6 +169,25 @@ def _short_name(reference: str) -> str:
     return reference.partition("@")[0].rpartition("/")[2]
 
 
+def with_columns(row: Any, request: str, answer: str, where: str) -> Any:
+    """Return the row with what its columns make of `request` as its prompt, and the column `answer` as its response.
+
+    Raises UserError that begins with `where` for a column that it does not have.
+    """
+    if not (request or answer) or not isinstance(row, Mapping):
+        return row
+    answers = {ANSWER: row.get(answer)} if answer else {name: row[name] for name in GIVEN_ANSWERS if name in row}
+    try:
+        asked = request.format_map(row) if request else row[PROMPT]
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"{where}: the data role's request cannot be filled in ({error!r}); columns {format_names(row)}"
+        ) from None
+    if answer not in ("", *row):
+        raise UserError(f"{where}: no column {answer!r}, the data role's answer; columns {format_names(row)}")
+    return {**{name: row[name] for name in (*IDS, *WRITERS) if name in row}, PROMPT: asked, **answers}
+
+
 def _row(row: Any, kind: RowKind, where: str, name: str) -> Response | PreferencePair:
     if not isinstance(row, Mapping):
         raise UserError(f"{where}: not an object with columns")
@@ -168,7 +195,7 @@ def _row(row: Any, kind: RowKind, where: str, name: str) -> Response | Preferenc
     prompt = Prompt(_id(row, name, read, where), read.request, read.history)
     if kind == "pairs":
         return PreferencePair(prompt, *read.answers)
-    return Response(prompt, read.answers[0], _label(row, ("generator",), where) or name)
+    return Response(prompt, read.answers[0], _label(row, WRITERS, where) or name)
 
 
 def _id(row: Mapping[str, Any], name: str, read: Exchange, where: str) -> str:

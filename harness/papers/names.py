@@ -46,14 +46,15 @@ def find_exhibit(text: str) -> ExhibitName:
     raise unknown("experiment", text, map(str, list_names()) if prefix else _shortest(list_names()), besides)
 
 
-def usual_seeds(text: str) -> int:
-    """Return the number of training seeds of what `text` names, where none is asked for: of `ALL` the least of any.
+def usual_seeds(text: str) -> tuple[int, int]:
+    """Return the least and the most training seeds of an exhibit that `text` names, where none are asked for.
 
-    Raises UserError as `find_exhibit` does, and for an exhibit that cannot be read.
+    They differ for `ALL` alone. Raises UserError as `find_exhibit` does, and for an exhibit that cannot be read.
     """
     found = find_exhibit(text)
     exhibits = load_exhibits(found.paper) if found.name == ALL else [load_exhibit(found.paper, found.name)]
-    return min((exhibit.seeds for exhibit in exhibits), default=1)
+    numbers = [exhibit.seeds for exhibit in exhibits] or [1]
+    return min(numbers), max(numbers)
 
 
 def _shortest(names: list[ExhibitName]) -> list[str]:

@@ -9,6 +9,7 @@ from harness.endpoints.reference import EndpointReference
 from harness.engine.graph import model_reference
 from harness.models.hub import is_repository
 from harness.models.openai_teacher import OPENAI, teacher_endpoint
+from harness.papers.loading import load_paper
 from harness.plan.forecast import GB, Forecast
 from harness.plan.hardware import MEASURED_HERE, Hardware, Speed
 from harness.plan.settings import Stage
@@ -112,12 +113,14 @@ def warnings(
 def _asked(recipe: Recipe, today: date) -> Iterator[PlanNote]:
     """Warn of a judge and of models at endpoints that are not the paper's, or no longer served."""
     is_official = any(role.reference.startswith(OFFICIAL_DATA) for role in baseline_roles(recipe).values())
-    judge = recipe.judge.reference()
-    withheld = "AlpacaEval's length-controlled win rate is withheld, whose published calibration is"
-    if is_official and judge.model != OFFICIAL_JUDGE:
-        changed = f"the judge is {judge.model}, not {OFFICIAL_JUDGE}: no number is the paper's metric"
-        yield PlanNote("judge", f"{changed}, and {withheld} that judge's")
-    consequence = f"then no number is the paper's metric, and {withheld} this judge's"
+    judge, papers = recipe.judge.reference(), load_paper(recipe.paper).judge
+    withheld = ""
+    if "alpaca_eval2" in recipe.benches:
+        withheld = ", and AlpacaEval's length-controlled win rate is withheld, whose published calibration is"
+    if is_official and judge.model != papers:
+        changed = f"the judge is {judge.model}, not {papers}: no number is the paper's metric"
+        yield PlanNote("judge", changed + (f"{withheld} that judge's" if withheld else ""))
+    consequence = "then no number is the paper's metric" + (f"{withheld} this judge's" if withheld else "")
     yield from _retired("judge", judge, consequence, today)
     consequence = "what learns from it then learns from another model than the paper's"
     for role, reference in recipe.models.items():
@@ -138,7 +141,7 @@ def _retired(role: str, endpoint: EndpointReference, consequence: str, today: da
 def _references(recipe: Recipe, unresolved: Mapping[str, str]) -> Iterator[PlanNote]:
     roles = [role.reference for role in recipe.data.values()]
     roles += [role.reference for role in recipe.base_models.values()]
-    unpinned = [each for each in roles if is_repository(each) and "@" not in each]
+    unpinned = [each for each in dict.fromkeys(roles) if is_repository(each) and "@" not in each]
     for reference in unpinned:
         yield PlanNote("revision", f"unpinned: {reference}, resolved at first use and recorded in the provenance")
     if official := [each for each in unresolved if each.startswith("official:")]:

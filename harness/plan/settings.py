@@ -8,6 +8,7 @@ from typing import Any
 from harness.engine.artifacts import Artifact, ancestry
 from harness.engine.graph import by_work, input_of, model_reference, short_label
 from harness.experiments import Experiment
+from harness.experiments.curves import CurvesExperiment
 from harness.experiments.scores import ScoresExperiment
 from harness.models.generator import Sampling
 from harness.plan.steps import GraphEstimates, optimizer_steps
@@ -15,6 +16,7 @@ from harness.recipes.recipe import Recipe
 from harness.steps.cost import Training
 from harness.steps.estimates import model_shape
 from harness.steps.judge import order_count
+from harness.steps.revise import revise
 from harness.texts import counted
 from harness.training.job import SINGLE
 from harness.training.losses import PreferenceLoss
@@ -24,6 +26,8 @@ from harness.training.settings import TrainingSettings
 MAX_TEXT = 100
 """Characters of a parameter that stands as it is; a longer text is known by a digest."""
 
+_OPTIONAL_PARAMETERS = ("request", "answer")
+"""Of data sets, which few have."""
 _CONTENT_PARAMETERS = ("fingerprint", "world", "digest", "path")
 """Parameters that identify content, which a plan made elsewhere cannot know."""
 
@@ -91,6 +95,10 @@ def _stage(artifact: Artifact, cost: Training, model: str, methods: list[str], g
     )
 
 
+def _warm_up(settings: TrainingSettings) -> str:
+    return f"{settings.warmup_steps}-step" if settings.warmup_steps else f"{settings.warmup_share:.0%}"
+
+
 def common_settings(stages: Sequence[Stage], recipe: Recipe) -> Iterator[str]:
     """Say what the stages share, a sentence each, and where they differ in more than a table of them says."""
     compute, settings = recipe.compute, [stage.settings for stage in stages]
@@ -103,7 +111,7 @@ def common_settings(stages: Sequence[Stage], recipe: Recipe) -> Iterator[str]:
         rows, passes = counted(how.micro_batch_size, "row"), counted(how.accumulation, "accumulation step")
         yield f"batch {batch} = {counted(how.processes, 'process', 'processes')} x {rows} at once x {passes}"
     lengths = "/".join(f"{length:,}" for length in sorted({each.max_length for each in settings}))
-    warm_up = "/".join(f"{share:.0%}" for share in sorted({each.warmup_share for each in settings}))
+    warm_up = "/".join(sorted({_warm_up(each) for each in settings}, key=len))
     precisions, schedules, optimizers = (
         "/".join(sorted({getattr(each, name) for each in settings})) for name in ("precision", "schedule", "optimizer")
     )
@@ -136,28 +144,46 @@ def _trained_on(stages: Sequence[Stage]) -> Iterator[str]:
 
 
 def resolved_cells(experiments: Iterable[Experiment], graph: GraphEstimates) -> dict[str, Any]:
-    """Give the configuration of every cell, as JSON: ``cells`` by "model/method/bench", and the ``checkpoints`` that
-    they are of by "model/method", each with all steps that lead to it.
+    """Give the configuration of every cell, as JSON: ``cells`` by "model/method/bench", or by exhibit and point, and
+    the ``checkpoints`` that they are of by "model/method", each with all steps that lead to it.
 
     Contents (fingerprints of models and data) are left out: what is pinned is so by its reference.
     """
-    tables = [each for each in experiments if isinstance(each, ScoresExperiment)]
-    cells = {
-        f"{cell.model}/{cell.method}/{cell.bench}": cell for table in tables for cell in table.cells if cell.is_judged
-    }
-    first = {
-        f"{cell.model}/{cell.method}": input_of(input_of(cell.judgments[0], "outputs"), "model")  # what is judged
-        for cell in cells.values()
-    }
+    cells: dict[str, Artifact] = {}
+    checkpoints: dict[str, Artifact] = {}
+    for each in experiments:
+        cells |= _judged(each)
+        checkpoints |= _first_checkpoints(each)
     return {
-        "cells": {name: _cell(cell.judgments[0], graph) for name, cell in cells.items()},
+        "cells": {name: _cell(judged, graph) for name, judged in cells.items()},
         "checkpoints": {
             name: {
                 "base": model_reference(checkpoint),
                 "steps": [_described(artifact, graph) for artifact in ancestry([checkpoint])],
             }
-            for name, checkpoint in first.items()
+            for name, checkpoint in checkpoints.items()
         },
+    }
+
+
+def _judged(experiment: Experiment) -> dict[str, Artifact]:
+    """Return the verdicts of the first training seed of each cell, or point."""
+    if isinstance(experiment, CurvesExperiment):
+        return {f"{experiment.exhibit.name}/{point.name}": point.judgments[0] for point in experiment.points}
+    cells = experiment.cells if isinstance(experiment, ScoresExperiment) else ()
+    return {f"{cell.model}/{cell.method}/{cell.bench}": cell.judgments[0] for cell in cells if cell.is_judged}
+
+
+def _first_checkpoints(experiment: Experiment) -> dict[str, Artifact]:
+    """Return what is judged: the checkpoint of the first training seed by base model and method."""
+    if isinstance(experiment, CurvesExperiment):
+        first: dict[str, Artifact] = {}
+        for (model, row, _), checkpoint in experiment.checkpoints.items():
+            first.setdefault(f"{model}/{row}", checkpoint)
+        return first
+    return {
+        name.rpartition("/")[0]: input_of(input_of(judged, "outputs"), "model")
+        for name, judged in _judged(experiment).items()
     }
 
 
@@ -167,6 +193,7 @@ def _cell(judged: Artifact, graph: GraphEstimates) -> dict[str, Any]:
         "answers": {
             "prompts": {"of": baselines.label or baselines.step, "rows": graph.most_rows(baselines)},
             "sampling": outputs.params["sampling"],
+            **_revised(outputs),
         },
         "judge": {"model": judge.model, "base_url": judge.base_url},
         "judging": {
@@ -178,6 +205,14 @@ def _cell(judged: Artifact, graph: GraphEstimates) -> dict[str, Any]:
     }
 
 
+def _revised(outputs: Artifact) -> dict[str, Any]:
+    """Say how often answers were revised, and asked how; nothing of answers that were not."""
+    if outputs.step != revise.name:
+        return {}
+    before = _revised(input_of(outputs, "responses"))
+    return {"revisions": 1 + before.get("revisions", 0), "revision_prompt": outputs.params["template"]}
+
+
 def _described(artifact: Artifact, graph: GraphEstimates) -> dict[str, Any]:
     """Describe one step behind a checkpoint: its name in the method, parameters, what its inputs are called, size."""
     entry: dict[str, Any] = {"step": artifact.step, "is": short_label(artifact)}
@@ -185,7 +220,11 @@ def _described(artifact: Artifact, graph: GraphEstimates) -> dict[str, Any]:
         name: short_label(value) if isinstance(value, Artifact) else list(map(short_label, value))
         for name, value in artifact.inputs.items()
     }
-    params = {name: _abridged(value) for name, value in artifact.params.items() if name not in _CONTENT_PARAMETERS}
+    params = {
+        name: _abridged(value)
+        for name, value in artifact.params.items()
+        if name not in _CONTENT_PARAMETERS and (value or name not in _OPTIONAL_PARAMETERS)
+    }
     entry |= {"params": params, **({"from": inputs} if inputs else {})}
     if isinstance(cost := graph.known_cost(artifact), Training):
         most = graph.most_rows(cost.data)

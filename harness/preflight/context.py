@@ -203,11 +203,16 @@ class PreflightContext:
         return self._read[data.artifact.key]
 
     def training_data(self) -> dict[str, Data]:
-        """Return the training sets that the run uses by the name of their role, at most `most_rows` of each."""
+        """Return the training sets that the run uses by the name of their role, at most `most_rows` of each.
+
+        A role with the rows of an evaluation set, which nothing learns from, is none.
+        """
         used, found = {source(each) for each in self.origins()}, {}
+        learnt = {source(each) for each in _starts(self.all_trainings())}
+        evaluated = {role.reference for role in baseline_roles(self.recipe).values()}
         for name, role in self.recipe.data.items():
             data = replace(role, size=min(role.size, self.most_rows or role.size)).artifact()
-            if source(data) in used:
+            if source(data) in (used if role.reference not in evaluated else learnt):
                 found[name] = Data(data, PreferencePair if role.kind == "pairs" else Response)
         return found
 

@@ -14,6 +14,7 @@ from harness.models.hf import load_config, load_tokenizer
 from harness.preflight.check import Check
 from harness.preflight.context import NotAtHand, PreflightContext, TrainingRow, source
 from harness.records import PreferencePair
+from harness.steps.revise import require_revision_prompt
 from harness.training.losses import PreferenceLoss, shows_drafts
 from harness.training.rows import PairEncoding
 from harness.training.trainer import require_packages, with_adapters
@@ -56,14 +57,9 @@ def _require_revision_prompt(training: Artifact) -> None:
     if loss is None or not shows_drafts(loss.sequences):
         return
     try:
-        shows_both = {"R", "D"} <= set(prompt.format(request=" R ", draft=" D ").split())
-    except (KeyError, IndexError, ValueError):
-        shows_both = False
-    if not shows_both:
-        raise UserError(
-            f"the loss {loss.kind} shows an answer as a draft to revise: the recipe's prompts need one called revision,"
-            " with the fields {request} and {draft} and no other"
-        )
+        require_revision_prompt(prompt)
+    except UserError as error:
+        raise UserError(f"the loss {loss.kind} shows an answer as a draft to revise: {error}") from None
 
 
 def _require_fitting_model(folder: Path, trainings: Sequence[Artifact], context: PreflightContext) -> None:

@@ -50,14 +50,23 @@ class BenchChoice:
 
 @dataclass(frozen=True, slots=True)
 class OfficialSettings:
-    """configs/official/answers.yaml: how models answer."""
+    """configs/official/answers.yaml: how models answer, and how they are asked to revise an answer."""
 
     sampling: Sampling
+    revision: str
+    """With the fields {request} and {example}, the answer before."""
 
 
 def official_settings() -> OfficialSettings:
     """Return how models answer on the official evaluation sets."""
     return load_yaml(config_path("official/answers.yaml"), OfficialSettings)
+
+
+def revision_prompt(choice: BenchChoice) -> str:
+    """Return how a model is shown its answer before: by the scale's prompt `revision`, or, without one, by that of
+    configs/official/answers.yaml."""
+    own = None if choice.scale == OFFICIAL else load_recipe(choice.scale).prompt_set().methods.get("revision")
+    return own or official_settings().revision
 
 
 def choose_bench(name: str, choice: BenchChoice) -> PairSetting:

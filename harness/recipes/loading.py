@@ -143,9 +143,11 @@ def _check_method(recipe: Recipe, name: str) -> None:
     for base_model in recipe.base_models:
         recipe.method(base_model, name)  # raises UserError for its settings
     needs, where = load_method(recipe.parent(name)).needs, f"in {recipe.where}, which {name} needs:"
-    _require_known(f"data role {where}", needs.data, recipe.data)
     _require_known(f"model role {where}", needs.models, recipe.models)
-    _require_known(f"prompt {where}", needs.prompts, recipe.prompt_set().methods)
+    for base_model in recipe.base_models:
+        data, prompts = ([recipe.role_on(base_model, role) for role in of] for of in (needs.data, needs.prompts))
+        _require_known(f"data role {where}", data, recipe.data)
+        _require_known(f"prompt {where}", prompts, recipe.prompt_set().methods)
 
 
 def _check_names(recipe: Recipe) -> None:
@@ -163,9 +165,15 @@ def _check_names(recipe: Recipe) -> None:
         (f"bench without a judge prompt in {where}:", judged, [*recipe.prompt_set().judge, *OFFICIAL_PROMPTS]),
         (f"method to --set in {where}:", recipe.changes.get("methods", {}), methods),
         (f"model with overrides in {where}:", recipe.overrides, recipe.base_models),
+        (f"model with roles in {where}:", recipe.roles, recipe.base_models),
+        (f"role in {where}:", _other_roles(recipe), [*recipe.data, *recipe.prompt_set().methods]),
         (f"method with overrides in {where}:", _inner(recipe.overrides), methods),
     ):
         _require_known(kind, names, known)
+
+
+def _other_roles(recipe: Recipe) -> list[str]:
+    return [role for of in recipe.roles.values() for role in of.values()]
 
 
 def _inner(names: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -103,6 +103,9 @@ class RecipeFile:
     sampling: Sampling
     methods: dict[str, Mapping[str, Any]]
     overrides: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
+    roles: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By base model, another data role or prompt of the recipe for one that methods ask for: a paper may train each of
+    its models on data of its own."""
     benches: dict[str, Any]
     """By bench, its own `Options`: what stands in the file, read by the bench's class."""
     fast: Fast
@@ -179,6 +182,10 @@ class Recipe(RecipeFile):
         if is_path(self.prompts):
             return Path(self.prompts)
         return paper_file(self.paper, f"prompts/{self.prompts}.yaml")
+
+    def role_on(self, base_model: str, role: str) -> str:
+        """Return the data role or the prompt that stands for `role` on a base model: another where it has another."""
+        return self.roles.get(base_model, {}).get(role, role)
 
     def inputs(self, base_model: str, seed: int) -> "RecipeInputs":
         """Return what methods start from, for one base model and seed. Raises UserError for an unknown model."""
@@ -279,7 +286,11 @@ class RecipeInputs:
         """Return the rows of a data role. Raises UserError for one that the recipe does not have."""
         if role in self.replaced:
             return self.replaced[role]
-        return self._filling("data role", role, self.recipe.data).artifact()
+        return self.data_role(role).artifact()
+
+    def data_role(self, role: str) -> DataRole:
+        """Return what fills a data role on the base model. Raises UserError for one that the recipe does not have."""
+        return self._filling("data role", role, self.recipe.data)
 
     def model(self, role: str) -> Artifact:
         """Return the model in a role. Raises UserError for one that the recipe does not have."""
@@ -294,6 +305,7 @@ class RecipeInputs:
         return self.recipe.method(self.base_model, method).build(self)
 
     def _filling(self, kind: str, role: str, known: Mapping[str, T]) -> T:
+        role = self.recipe.role_on(self.base_model, role)
         if role not in known:
             raise unknown(f"{kind} in {self.recipe.where}:", role, known)
         return known[role]

@@ -20,6 +20,7 @@ METHODS = Registry(
         "dpo": "methods.dpo:DPO",
         "spin": "methods.spin:SPIN",
         "sgpo": "methods.sgpo:SGPO",
+        "srpo": "methods.srpo:SRPO",
     },
 )
 
@@ -30,6 +31,7 @@ EVALS = Registry(
         "alpaca_eval2": "evals.alpaca_eval2.benchmark:BENCHMARK",
         "arena_hard": "evals.arena_hard.benchmark:BENCHMARK",
         "pairwise": "evals.pairwise.benchmark:BENCHMARK",
+        "alpaca_farm": "evals.alpaca_farm.benchmark:BENCHMARK",
         "edit_distance": "evals.edit_distance.benchmark:BENCHMARK",
         "perplexity": "evals.perplexity.benchmark:BENCHMARK",
     },

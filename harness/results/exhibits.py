@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.papers.bandit import BanditFigure
+from harness.papers.curves import CurveFigure
 from harness.papers.histograms import HistogramFigure
 from harness.papers.kinds import AnyExhibit
 from harness.papers.samples import SampleTable
@@ -113,10 +114,14 @@ class Diagnostics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExhibitResult:
-    """An exhibit as published, and the base models that were run; none where it is the same for all."""
+    """An exhibit as published, and the base models that were run; none where it is the same for all.
+
+    `seeds` are its training seeds where they are not the run's.
+    """
 
     exhibit: AnyExhibit
     models: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,4 +266,55 @@ class BanditResult(ExhibitResult):
     most_likely: tuple[MostLikely, ...]
 
 
-Result = ScoresResult | WinRatesResult | HistogramsResult | SettingsResult | SamplesResult | BanditResult
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootstrapBand:
+    """The paper's band: mean and standard deviation, in per cent, of bootstrap win rates, each on `size` of `n_prompts`
+    prompts."""
+
+    mean: float
+    sd: float
+    size: int
+    n_prompts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint(Estimate):
+    """The win rate of a line of a curve, at a place `x` on its axis, in a panel.
+
+    Of the `answers`, over all training seeds, `unrevised` are those before the last revision, whose prompt had no room
+    in the model. `gold_quality`, in [0, 1], and `mean_words` are None where the truth is not known.
+    """
+
+    panel: str
+    line: str
+    x: float
+    band: BootstrapBand | None = None
+    answers: int = 0
+    unrevised: int = 0
+    gold_quality: float | None = None
+    mean_words: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveMargin:
+    """The difference of two points that the paper's text prints: its place among the exhibit's, and what it is here, in
+    percentage points. `difference` is None where it is withheld; `note` says why."""
+
+    model: str
+    margin: int
+    difference: float | None
+    ci95: tuple[float, float] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvesResult(ExhibitResult):
+    """Win rates over the number of revisions, or over a setting of the method."""
+
+    kind: ClassVar[str] = "curves"
+    exhibit: CurveFigure
+    points: tuple[CurvePoint, ...]
+    margins: tuple[CurveMargin, ...] = ()
+
+
+Result = ScoresResult | WinRatesResult | HistogramsResult | SettingsResult | SamplesResult | BanditResult | CurvesResult

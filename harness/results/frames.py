@@ -6,9 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.papers.curves import METRIC
 from harness.records import outcome
 from harness.results.claims import ComparisonResult
-from harness.results.exhibits import Estimate, ScoresResult, WinRatesResult
+from harness.results.exhibits import CurvesResult, Estimate, ScoresResult, WinRatesResult
 from harness.results.manifest import Manifest, read_manifest
 from harness.results.verdicts import read_verdicts
 
@@ -30,7 +31,8 @@ class RunFrames:
     def scores(self) -> "DataFrame":
         """Every score and win rate, in per cent: ours with its 95 % interval, and what the paper printed.
 
-        Of a win rate, `method` is the match. `per_seed` holds the value of each training seed.
+        Of a win rate, `method` is the match; of a point of a curve it is written as ``srpo/3``, line and place on the
+        axis, and `bench` is the panel. `per_seed` holds the value of each training seed.
         """
         return _frame(_scores(self.manifest), _SCORES)
 
@@ -82,6 +84,11 @@ def _cells(manifest: Manifest) -> Iterator[tuple[dict[str, Any], Estimate, float
             for rate in result.cells:
                 place = (result.exhibit.name, rate.model, rate.match, *PAIRWISE)
                 yield dict(zip(_CELL, place, strict=True)), rate, result.exhibit.match(rate.match).published
+        if isinstance(result, CurvesResult):
+            for point in result.points:
+                id = f"{point.line}/{point.x:g}"
+                place = (result.exhibit.name, point.model, id, point.panel, METRIC)
+                yield dict(zip(_CELL, place, strict=True)), point, result.exhibit.printed(point.panel, id)
 
 
 def _scores(manifest: Manifest) -> Iterator[dict[str, Any]]:

@@ -29,9 +29,9 @@ def stage_curves(experiments: Sequence[Experiment], recipe: Recipe, store: Store
     for artifact in ancestry(targets):
         if find_step(artifact).work == "training" and (store.folder(artifact) / CURVES).exists():
             stages.setdefault(_without_seeds(artifact), []).append(artifact)
-    methods = _methods(experiments)
+    ways = _ways(experiments)
     models = {role.artifact(): name for name, role in recipe.base_models.items()}
-    return [_stage(each, methods, models, store) for each in stages.values()]
+    return [_stage(each, ways, models, store) for each in stages.values()]
 
 
 @cache
@@ -42,28 +42,29 @@ def _without_seeds(artifact: Artifact) -> str:
     return hashlib.sha256(json.dumps([artifact.step, params, inputs], sort_keys=True).encode()).hexdigest()
 
 
-def _methods(experiments: Sequence[Experiment]) -> Mapping[Artifact, tuple[str, ...]]:
-    """Return, by artifact, the methods whose checkpoints are made from it, or are it."""
-    found: dict[Artifact, dict[str, None]] = {}
+def _ways(experiments: Sequence[Experiment]) -> Mapping[Artifact, Sequence[tuple[str, str]]]:
+    """Return, by artifact, the base models and methods whose checkpoints are made from it, or are it."""
+    found: dict[Artifact, dict[tuple[str, str], None]] = {}
     for experiment in experiments:
-        for (_, method, _), checkpoint in experiment.checkpoints.items():
+        for (model, method, _), checkpoint in experiment.checkpoints.items():
             for artifact in ancestry([checkpoint]):
-                found.setdefault(artifact, {})[method] = None
+                found.setdefault(artifact, {})[model, method] = None
     return {artifact: tuple(of) for artifact, of in found.items()}
 
 
 def _stage(
     trainings: Sequence[Artifact],
-    methods: Mapping[Artifact, tuple[str, ...]],
+    ways: Mapping[Artifact, Sequence[tuple[str, str]]],
     models: Mapping[Artifact, str],
     store: Store,
 ) -> StageCurves:
+    """Return a stage. Where one model stands for several base models, its methods tell which of them it is of."""
     first = trainings[0]
-    loss = first.arguments.get("loss")
+    loss, of = first.arguments.get("loss"), ways.get(first, ())
     return StageCurves(
-        model=models.get(origin(first), ""),
+        model=of[0][0] if of else models.get(origin(first), ""),
         stage=_name(first),
-        methods=methods.get(first, ()),
+        methods=tuple(dict.fromkeys(method for _, method in of)),
         loss=getattr(loss, "kind", ""),
         trainings=tuple(_course(each, store) for each in trainings),
     )

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def build_manifest(
         models={
             name: Model(role.reference, role.description) for name, role in recipe.base_models.items() if name in models
         },
-        results=tuple(experiment.result(store) for experiment in experiments),
+        results=tuple(replace(experiment.result(store), seeds=experiment.seeds) for experiment in experiments),
         claims=claims,
         n_tests=n_tests,
         n_claims=families.claims,
@@ -163,7 +164,7 @@ def _is_json(path: Path) -> bool:
         return False
 
 
-_SELECTIONS = ("seeds", "models", "methods", "compute")
+_SELECTIONS = ("seeds", "are_seeds_usual", "models", "methods", "compute")
 """Options that say how much is in a report, which the results say themselves, or how it is made."""
 
 
@@ -173,5 +174,5 @@ def _contents(manifest: Manifest) -> Iterator[tuple[Any, ...]]:
     options = json.dumps(encode(others), sort_keys=True)
     for result in manifest.results:
         rows = result.rows if isinstance(result, ScoresResult) else ("",)
-        for place in itertools.product(result.models or ("",), rows, manifest.seeds):
+        for place in itertools.product(result.models or ("",), rows, result.seeds or manifest.seeds):
             yield options, result.exhibit.name, *place

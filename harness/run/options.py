@@ -22,7 +22,8 @@ class Choice:
     `scale` is the name of one of the `paper`'s recipes, or a file; `settings` are changes of it, written as
     ``methods.dpo.beta=0.1``. `limit` bounds the rows of each data set, evaluation sets included. With `allow_missing`,
     or by a recipe that has it, scores are shown that rest on part of the verdicts. `compute` holds the fields of
-    `Compute` that this machine has otherwise.
+    `Compute` that this machine has otherwise. With `are_seeds_usual` nobody asked for a number of training seeds: an
+    exhibit that has more of its own has these.
     """
 
     scale: str
@@ -37,6 +38,7 @@ class Choice:
     settings: tuple[str, ...] = ()
     paper: str = DEFAULT_PAPER
     compute: Mapping[str, Any] = field(default_factory=dict)
+    are_seeds_usual: bool = False
 
     def judged_by(self, judge: EndpointReference | None, *, allow_missing: bool = False) -> "Choice":
         """Return the same choice with another judge, or with the recipe's for None."""
@@ -47,7 +49,9 @@ class Choice:
 
         Raises UserError for an unknown scale, and for compute settings that there are not.
         """
-        return Request(self._recipe(), self.seeds, self.models, self.methods, asked=asdict(self))
+        return Request(
+            self._recipe(), self.seeds, self.models, self.methods, asdict(self), are_seeds_usual=self.are_seeds_usual
+        )
 
     def _recipe(self) -> Recipe:
         recipe = load_recipe(self.scale, fast=self.fast, paper=self.paper, changes=self.settings)

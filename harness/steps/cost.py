@@ -180,7 +180,7 @@ class ScoredPairs:
     @property
     def _frame(self) -> int:
         """Tokens of the revision prompt without request and draft."""
-        return count_tokens(self.revision_prompt.format(request="", draft="")) if self.revision_prompt else 0
+        return count_tokens(self.revision_prompt.format(request="", example="")) if self.revision_prompt else 0
 
     def _tree(self, prompt: float, answer: float, frame: float) -> float:
         found = 0.0

@@ -37,7 +37,10 @@ def _file_rows(context: CostContext) -> RowEstimate:
     if not Path(reference).is_file():
         return _assumed_rows(context)
     try:
-        sample = read_data(reference, context.params["split"], context.params["kind"], min(size, COUNTED_ROWS))
+        columns = (context.params["request"], context.params["answer"])
+        sample = read_data(
+            reference, context.params["split"], context.params["kind"], min(size, COUNTED_ROWS), *columns
+        )
     except UserError:
         return _assumed_rows(context)
     return counted_rows([encode(row) for row in sample], size)
@@ -53,7 +56,17 @@ def load_data(out: Output, *, reference: str, size: int, world: str) -> None:
 
 
 @step(version=2, rows=_file_rows, cost=lambda context: Fetch("dataset", context.params["reference"]))
-def load_rows(out: Output, *, reference: str, split: str, kind: RowKind, size: int, fingerprint: str) -> None:
+def load_rows(
+    out: Output,
+    *,
+    reference: str,
+    split: str,
+    kind: RowKind,
+    size: int,
+    fingerprint: str,
+    request: str = "",
+    answer: str = "",
+) -> None:
     """Write the first `size` rows of a data set (see `harness.models.datasets`), which `fingerprint` identifies.
 
     The SHA-256 of the files they come from are kept beside them. Raises UserError where it is another one by now.
@@ -62,12 +75,14 @@ def load_rows(out: Output, *, reference: str, split: str, kind: RowKind, size: i
     if data_fingerprint(reference) != fingerprint:
         raise UserError(f"{reference} has changed since this run looked at it; run the same command again")
     files = data_files(reference, split, out.track)
-    out.write_rows(read_data(reference, split, kind, size))
+    out.write_rows(read_data(reference, split, kind, size, request, answer))
     digests = {name: file_digest(path) for name, path in files.items()}
     out.write_json(REFERENCE_FILE, {"reference": reference, "fingerprint": fingerprint, "files": digests})
 
 
-def data(reference: str, size: int, *, split: str = "", kind: RowKind = "responses") -> Artifact:
+def data(
+    reference: str, size: int, *, split: str = "", kind: RowKind = "responses", request: str = "", answer: str = ""
+) -> Artifact:
     """Return the rows that `reference` stands for: "mini:<role>", or a data set as in `harness.models.datasets`.
 
     Raises UserError where there are none.
@@ -76,7 +91,13 @@ def data(reference: str, size: int, *, split: str = "", kind: RowKind = "respons
         return load_data(reference=reference, size=size, world=world_digest()).with_label(reference)
     digest = resolved(reference, lambda: data_fingerprint(reference))
     return load_rows(
-        reference=at_commit(reference, digest), split=split, kind=kind, size=size, fingerprint=digest
+        reference=at_commit(reference, digest),
+        split=split,
+        kind=kind,
+        size=size,
+        fingerprint=digest,
+        request=request,
+        answer=answer,
     ).with_label(reference)
 
 
@@ -88,6 +109,10 @@ class DataRole:
     size: int
     split: str = ""
     kind: RowKind = "responses"
+    request: str = ""
+    """What a row asks, with the names of its columns in braces, where its layout does not say it."""
+    answer: str = ""
+    """The column of the response, where its layout does not say it."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for a size of no rows."""
@@ -96,7 +121,14 @@ class DataRole:
 
     def artifact(self) -> Artifact:
         """Return the rows as an artifact."""
-        return data(self.reference, self.size, split=self.split, kind=self.kind)
+        return data(
+            self.reference,
+            self.size,
+            split=self.split,
+            kind=self.kind,
+            request=self.request,
+            answer=self.answer,
+        )
 
 
 @step(version=2, cost=lambda context: Fetch("model", context.params["reference"]))

@@ -81,6 +81,8 @@ class Estimates:
     """The length of a teacher's answer in tokens."""
     improvement: NumberEstimate
     """The length of an improvement as a share of its draft's."""
+    revision: NumberEstimate
+    """The length of a revision as a share of the answer's before it."""
     kept_by_filter: NumberEstimate
     """The share of rows that the filter keeps."""
     asking: ReplyTime

@@ -17,9 +17,16 @@ from harness.errors import UserError
 from harness.records import CUT_OFF, Judgment, Order, Prompt, Response
 from harness.steps.cost import Asking, CostContext, Range, about, chat_tokens
 from harness.steps.judge_prompt import JudgePrompt, official_order
-from harness.steps.verdicts import EMBEDDED_PARSER_VERSION, PARSER_VERSION, Reading, read_identifier, read_label
+from harness.steps.verdicts import (
+    EMBEDDED_PARSER_VERSION,
+    PARSER_VERSION,
+    Reading,
+    read_identifier,
+    read_label,
+    read_ranking,
+)
 
-Protocol = Literal["alpaca_eval2", "arena_hard", "pairwise"]
+Protocol = Literal["alpaca_eval2", "arena_hard", "pairwise", "alpaca_farm"]
 
 SHORT_REPLY = 10
 """Tokens; a judge that may reply with more is taken to explain itself."""
@@ -39,6 +46,8 @@ _OTHER_TOKEN = (
     "the log-probabilities given are of another token than the reply's, such as the first of its thinking: pass"
     " --judge-without logprobs"
 )
+
+_NO_RANKING = "the reply is no ranking [{'model': 'model_1', 'rank': 1}, ...], as this bench's judge is asked for"
 
 _WITH_DIGITS = re.compile(r"\w*\d\w*")
 """Counts, sizes and the endpoint's numbers for requests."""
@@ -260,7 +269,7 @@ def _why_unread(protocol: Protocol, reply: ChatReply) -> str:
         return _EMPTY[reply.finish_reason == CUT_OFF]
     if protocol == "alpaca_eval2" and read_identifier(reply.text, None).state == "ok":
         return _OTHER_TOKEN
-    return ""
+    return _NO_RANKING if protocol == "alpaca_farm" else ""
 
 
 def _no_verdicts(judge: EndpointReference, failed: Sequence[Judgment]) -> str:
@@ -299,7 +308,7 @@ def read_reply(protocol: Protocol, reply: ChatReply) -> Reading:
     """Read the verdict in a judge's reply; state "parse_failed" where there is none."""
     if protocol == "alpaca_eval2":
         return read_identifier(reply.text, reply.log_probabilities)
-    return read_label(reply.text)
+    return read_ranking(reply.text) if protocol == "alpaca_farm" else read_label(reply.text)
 
 
 def judge_fingerprint(judge: EndpointReference, prompt: JudgePrompt, protocol: Protocol) -> str:

@@ -15,11 +15,12 @@ from harness.records import Order
 OFFICIAL_JUDGE = "gpt-4-1106-preview"
 """The judge model that defines AlpacaEval 2.0 and Arena-Hard v0.1: another judge's scores are not theirs."""
 
-OFFICIAL_PROMPTS = ("alpaca_eval2", "arena_hard", "pairwise")
+OFFICIAL_PROMPTS = ("alpaca_eval2", "arena_hard", "pairwise", "alpaca_farm")
 
 _FIELD = re.compile(r"\{(request|first|second)\}")
 
-_ALPACA_EVAL_JUDGE = "weighted_alpaca_eval_gpt4_turbo"
+_ALPACA_EVAL_JUDGES = {"alpaca_eval2": "weighted_alpaca_eval_gpt4_turbo", "alpaca_farm": "alpaca_eval_gpt4_0613"}
+"""By bench, the judge of the alpaca-eval package whose words and parameters it has."""
 _ALPACA_EVAL_FIELDS = {"{instruction}": "{request}", "{output_1}": "{first}", "{output_2}": "{second}"}
 _CHAT_TURN = re.compile(r"<\|im_start\|>(system|user)\n(.*?)<\|im_end\|>", re.DOTALL)
 
@@ -56,12 +57,12 @@ class JudgePrompt:
 def official_prompt(bench: str) -> JudgePrompt:
     """Return how the benchmark's own tool asks its judge; `bench` is one of `OFFICIAL_PROMPTS`.
 
-    Raises UserError for another bench, and where AlpacaEval 2.0's prompt is asked for without the alpaca-eval package.
+    Raises UserError for another bench, and where a prompt of the alpaca-eval package is asked for without that package.
     """
     if bench not in OFFICIAL_PROMPTS:
         raise unknown("official judge prompt", bench, OFFICIAL_PROMPTS)
-    if bench == "alpaca_eval2":
-        return _alpaca_eval_prompt(_alpaca_eval_configs())
+    if bench in _ALPACA_EVAL_JUDGES:
+        return _alpaca_eval_prompt(_alpaca_eval_configs(), _ALPACA_EVAL_JUDGES[bench])
     return load_yaml(config_path("official/judge_prompts.yaml"), dict[str, JudgePrompt])[bench]
 
 
@@ -78,15 +79,15 @@ def _alpaca_eval_configs() -> Path:
     """Find the folder of judges in the alpaca-eval package, which is not imported: only its data are needed."""
     package = find_spec("alpaca_eval")
     if package is None or not package.submodule_search_locations:
-        raise UserError("AlpacaEval 2.0's judge prompt is in the alpaca-eval package: pip install alpaca-eval")
+        raise UserError("AlpacaEval's judge prompts are in the alpaca-eval package: pip install alpaca-eval")
     return Path(package.submodule_search_locations[0]) / "evaluators_configs"
 
 
-def _alpaca_eval_prompt(configs: Path) -> JudgePrompt:
-    """Read the prompt and the parameters of `weighted_alpaca_eval_gpt4_turbo`, as alpaca_eval sends them."""
-    config = configs / _ALPACA_EVAL_JUDGE / "configs.yaml"
+def _alpaca_eval_prompt(configs: Path, name: str) -> JudgePrompt:
+    """Read the prompt and the parameters of the judge `name`, as alpaca_eval sends them."""
+    config = configs / name / "configs.yaml"
     try:
-        judge: dict[str, Any] = read_yaml(config)[_ALPACA_EVAL_JUDGE]
+        judge: dict[str, Any] = read_yaml(config)[name]
         parameters = judge["completions_kwargs"]
         template = (configs / judge["prompt_template"]).read_text(encoding="utf-8")
         for theirs, ours in _ALPACA_EVAL_FIELDS.items():
@@ -97,7 +98,7 @@ def _alpaca_eval_prompt(configs: Path) -> JudgePrompt:
             system=turns["system"],
             max_tokens=parameters["max_tokens"],
             temperature=float(parameters["temperature"]),
-            top_logprobs=parameters["top_logprobs"],
+            top_logprobs=parameters.get("top_logprobs", 0),
         )
     except (OSError, KeyError, TypeError) as error:
         raise UserError(f"{config}: not the judge we know ({error!r}): pip install alpaca-eval==0.6.6") from None

@@ -36,17 +36,18 @@ def _answer_rows(context: CostContext) -> RowEstimate:
         answer, estimate = prompts.answer * estimates.policy_answer.value, estimates.policy_answer
     else:
         answer, estimate = estimates.teacher_answer.value, estimates.teacher_answer
-    return prompts.answered(prompts.prompt, min(answer, _limit(context)), estimate)
+    return prompts.answered(prompts.prompt, min(answer, longest_answer(context)), estimate)
 
 
 def _improvement_rows(context: CostContext) -> RowEstimate:
     """Estimate improvements: so many times as long as the drafts, which the prompt shows with the references."""
     drafts, estimate = context.rows("drafts"), context.estimates.improvement
     prompt = refine_prompt_tokens(context.params["template"], drafts, context.rows("references").answer)
-    return drafts.answered(prompt, min(drafts.answer * estimate.value, _limit(context)), estimate)
+    return drafts.answered(prompt, min(drafts.answer * estimate.value, longest_answer(context)), estimate)
 
 
-def _limit(context: CostContext) -> int:
+def longest_answer(context: CostContext) -> int:
+    """Return the most tokens that an answer may have."""
     return int(context.params["sampling"]["max_new_tokens"])
 
 
@@ -59,7 +60,7 @@ def refine_prompt_tokens(template: str, drafts: RowEstimate, reference: float) -
     return frame + drafts.prompt + drafts.answer + (reference if "{reference}" in template else 0.0)
 
 
-def _cost(context: CostContext, purpose: str) -> Generation | Asking | None:
+def answering_cost(context: CostContext, purpose: str) -> Generation | Asking | None:
     """Forecast a model's run or a teacher's requests; the embedded oracle and a stored teacher take nothing."""
     reference = model_reference(context.artifact) or ""
     if is_trained(context.artifact) or not reference.startswith(WITHOUT_WEIGHTS):
@@ -85,7 +86,7 @@ def _cost(context: CostContext, purpose: str) -> Generation | Asking | None:
     work="generation",
     asks=is_at_endpoint,
     rows=_answer_rows,
-    cost=lambda context: _cost(context, "answers"),
+    cost=lambda context: answering_cost(context, "answers"),
 )
 def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampling, seed: int) -> None:
     """Write `model`'s answers to the prompts of the `Response` rows in `prompts`: ŷ ~ π(· | x).
@@ -93,7 +94,7 @@ def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampli
     A prompt to which a teacher's endpoint gives no answer (an empty or a filtered one) has no row; they are counted.
     """
     asked = [row.prompt for row in prompts.rows(Response)]
-    _answer(out, model, asked, [conversation(prompt) for prompt in asked], sampling, seed)
+    answer_conversations(out, model, asked, [conversation(prompt) for prompt in asked], sampling, seed)
 
 
 @step(
@@ -102,7 +103,7 @@ def respond(out: Output, *, model: Artifact, prompts: Artifact, sampling: Sampli
     work="generation",
     asks=is_at_endpoint,
     rows=_improvement_rows,
-    cost=lambda context: _cost(context, "improvements"),
+    cost=lambda context: answering_cost(context, "improvements"),
 )
 def refine(
     out: Output,
@@ -124,7 +125,7 @@ def refine(
     conversations = [
         conversation(row.prompt, render(template, row, reference_by_prompt[row.prompt.id])) for row in rows
     ]
-    _answer(out, model, [row.prompt for row in rows], conversations, sampling, seed)
+    answer_conversations(out, model, [row.prompt for row in rows], conversations, sampling, seed)
 
 
 def render(template: str, draft: Response, reference: str = "") -> str:
@@ -132,19 +133,23 @@ def render(template: str, draft: Response, reference: str = "") -> str:
     return template.format(request=draft.prompt.text, draft=draft.text, reference=reference)
 
 
-def _answer(
+def answer_conversations(
     out: Output,
     model: Artifact,
     prompts: Sequence[Prompt],
     conversations: Sequence[Conversation],
     sampling: Sampling,
     seed: int,
+    given: Sequence[Response] = (),
 ) -> None:
     """Answer the prompts in whole batches, so that the rows are the same however often a run was killed.
 
-    What got no answer is asked again by a run that goes on: the reply is recorded, and costs nothing.
+    Prompts with an answer that is `given` are not asked. What got no answer is asked again by a run that goes on: the
+    reply is recorded, and costs nothing.
     """
     log = out.append_rows(Response, key=lambda row: row.prompt.id)
+    if new := [row for row in given if row.prompt.id not in log.done]:
+        log.append(new)
     unanswered: dict[str, str] = {}
     lengths = [sum(len(turn.content) for turn in turns) for turns in conversations]
     left = [i for i in longest_first(lengths) if prompts[i].id not in log.done]

@@ -4,10 +4,12 @@ Each reading follows the benchmark's own tool; where that is wrong, the comment 
 tests/steps/nasty_replies.yaml lists replies of many kinds with their reading.
 """
 
+import ast
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from harness.endpoints.answer_parts import VERY_UNLIKELY
 from harness.endpoints.reply_faults import without_thinking
@@ -24,6 +26,11 @@ IDENTIFIERS = ("m", "M")
 """What AlpacaEval 2.0's judge calls the first and the second output."""
 
 _LABEL = re.compile(rf"\[\[({'|'.join([*WIN_OF_FIRST, *MIRRORED_LABELS])})\]\]")
+
+RANKED = ("model_1", "model_2")
+"""What a judge that ranks two models calls the first and the second output (alpaca_eval's alpaca_eval_gpt4_0613)."""
+
+_LIST = re.compile(r"\[.*\]", re.DOTALL)
 
 # An identifier with blanks or marks around it, as in " m", "M." and '"m"'.
 _MARKS = r"[\s.,:;!()\[\]\"'“”‘’`*_]*"
@@ -64,6 +71,29 @@ def read_label(reply: str) -> Reading:
     # are labels here. Labels that a judge weighs while it thinks are not its verdict.
     labels = {official_label(label) for label in _LABEL.findall(without_thinking(reply))}
     return Reading("ok", labels.pop()) if len(labels) == 1 else Reading("parse_failed", asks_again=not labels)
+
+
+def read_ranking(reply: str) -> Reading:
+    """Read by alpaca_eval's ranking_parser: a list of {'model': ..., 'rank': ...}, as the label that says the same.
+
+    A shared rank is a draw. Where there is no such list, a label in double brackets counts, which a judge is asked for
+    whose prompt has no ranking.
+    """
+    # The tool looks at the rank of model_1 alone, and takes nothing but the list: words and fences around it fail.
+    first, second = (_ranks(without_thinking(reply)).get(model) for model in RANKED)
+    if first not in (1, 2):
+        return read_label(reply)
+    return Reading("ok", "A=B" if first == second else "A>B" if first == 1 else "B>A")
+
+
+def _ranks(reply: str) -> dict[str, Any]:
+    """Return the ranks that a reply gives, by model; none where it has no ranking."""
+    found = _LIST.search(reply)
+    try:
+        rows = ast.literal_eval(found[0]) if found else []
+        return {row["model"]: row["rank"] for row in reversed(rows)}
+    except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError):
+        return {}
 
 
 def _share_of_first(log_probabilities: Mapping[str, float]) -> float | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError
-from harness.models.chat import answer_ids, conversation, prompt_ids
+from harness.models.chat import answer_ids, conversation, prompt_ids, revision_message
 from harness.records import Message, PreferencePair, Response
 from harness.training.losses import CHOSEN, REJECTED, Answer, ScoredSequence
 from harness.training.token_tree import TokenTree, token_tree
@@ -115,7 +115,7 @@ class PairEncoding:
     sequences: Sequence[ScoredSequence] = (CHOSEN, REJECTED)
     max_prompt_length: int | None = None
     revision_prompt: str = ""
-    """The user's turn that shows an answer as a draft, with the fields {request} and {draft}."""
+    """The user's turn that shows an answer as a draft, with the fields {request} and {example}."""
 
     def __call__(self, pair: PreferencePair) -> PairSequences:
         """Return the pair's sequences. Raises UserError as `prompt_ids` does."""
@@ -138,7 +138,7 @@ class PairEncoding:
         if revises is None:
             return prompt_ids(self.tokenizer, conversation(pair.prompt))
         draft = pair.chosen if revises == "chosen" else pair.rejected
-        message = self.revision_prompt.format(request=pair.prompt.text, draft=draft)
+        message = revision_message(self.revision_prompt, pair.prompt.text, draft)
         return prompt_ids(self.tokenizer, conversation(pair.prompt, message))
 
 

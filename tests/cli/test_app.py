@@ -133,9 +133,9 @@ def imported_by(arguments: list[str]) -> set[str]:
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("methods", list(load_recipe("mini").method_names())),
+        ("methods", [*load_recipe("mini").method_names(), "ipo", "rpo", "simpo"]),  # the last as SRPO has them
         ("papers", ["sgpo", "srpo"]),
-        ("evals", ["alpaca_eval2", "arena_hard", "pairwise", "edit_distance", "perplexity"]),
+        ("evals", ["alpaca_eval2", "arena_hard", "pairwise", "alpaca_farm", "edit_distance", "perplexity"]),
         (
             "experiments",
             [
@@ -143,7 +143,8 @@ def imported_by(arguments: list[str]) -> set[str]:
                 *(f"sgpo/fig{n}" for n in (3, 4, 5, 8, 9, 10)),
                 "sgpo/samples",
                 "sgpo/all",
-                "srpo/fig2",
+                "srpo/table1",
+                *(f"srpo/fig{n}" for n in range(1, 6)),
                 "srpo/all",
             ],
         ),

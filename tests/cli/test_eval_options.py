@@ -18,6 +18,7 @@ VALUES = {
     "--baseline": "b.json",
     "--limit": "2",
     "--max-new-tokens": "5",
+    "--revisions": "1",
     "--judge-model": "j",
     "--judge-base-url": "http://127.0.0.1:9/v1",
     "--judge-without": "logprobs",

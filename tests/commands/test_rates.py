@@ -360,3 +360,29 @@ def test_a_sweep_writes_its_table_and_scores_are_added_to_it(tmp_path: Path, mon
     assert 0 <= (measured.scores["arena_hard/score"] or 0.0) <= 100
     choose_rates(choice, tmp_path, lines.append)  # the same choice again: what was scored at it still holds
     assert read_rate_table(tmp_path / "rates.yaml") == scored
+
+
+SRPO = load_recipe("mini", paper="srpo")
+
+
+def test_the_methods_of_curves_have_rates_of_their_own_on_each_base_model() -> None:
+    assert {model: set(of) for model, of in swept(SRPO).items()} == {
+        "llama": {"srpo", "ipo", "dpo"},
+        "llama3": {"srpo", "ipo", "dpo", "rpo", "simpo"},
+    }
+
+
+@pytest.mark.parametrize(("model", "data"), [("llama", "mini:summary_pairs"), ("llama3", "mini:preference_data")])
+def test_rows_are_held_out_of_the_pairs_that_the_base_model_learns_from(model: str, data: str) -> None:
+    tried = sweep(SRPO, {model: ("srpo",)}, SEED)
+    assert [each.rate for each in tried] == list(grid(5e-4))
+    for each in tried:
+        read = {one.params["reference"] for one in ancestry([each.figures]) if "reference" in one.params}
+        assert data in read and not {"mini:summary_pairs", "mini:preference_data"} - {data} & read
+        [stage] = [one for one in ancestry([each.figures]) if one.step == STAGE]
+        assert stage.arguments["settings"].learning_rate == each.rate
+
+
+def test_scores_that_a_paper_has_no_bench_for_are_not_looked_at() -> None:
+    scored = sensitivity(SRPO, {"llama3": {"srpo": 1e-4}}, SEED)
+    assert {name for each in scored for name in each.scores} == {"arena_hard"}

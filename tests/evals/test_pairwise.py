@@ -13,10 +13,11 @@ from scipy.stats import binomtest
 
 from evals import scoring
 from evals.pairwise import scores as pairwise
+from evals.pairwise.bands import Band, bootstrap_band, mean_band
 from evals.pairwise.scores import METRICS, Pairs, PairVerdicts, score_pairs
 from evals.scoring import measured_difference
-from evals.stats.bootstrap import resample_counts
-from evals.stats.comparison import welch_test
+from evals.stats.bootstrap import mean_statistic, resample_counts
+from evals.stats.comparison import interval, paired_difference, welch_test
 from evals.stats.power import Power, power
 
 POINTS = st.sampled_from([0.0, 0.5, 1.0])
@@ -281,3 +282,80 @@ def test_two_matches_are_joined_by_prompt_whatever_their_order(
     result, shuffled = (compare_pairs([first], [each], resamples=30) for each in (second, second[::-1]))
     assert result == shuffled
     assert result["n_prompts"] == n
+
+
+# Within training seeds
+
+
+def test_what_a_seed_does_to_both_cancels_within_it() -> None:
+    """Two answers of each checkpoint: one is better by 5 points in every seed, whatever the seed's own level."""
+    first, second = [], []
+    for seed, level in enumerate((-1.5, -0.7, 0.0, 0.7, 1.5)):
+        better = simulated(400, level, seed=seed)
+        worse = [replace(pair, shown_second=(0.0,), shown_first=(0.0,)) for pair in better[:20]] + better[20:]
+        first.append(Pairs(better))
+        second.append(Pairs(worse))
+    within = scoring.compare_within_seeds(first, second, "win_rate", resamples=300)
+    between = scoring.compare(first, second, "win_rate", resamples=300)
+    assert within["difference"] == pytest.approx(between["difference"])
+    assert within["difference"] > 0
+    assert within["p_value"] < 0.01 < 0.5 < between["p_value"]
+    assert measured_difference(within).second is None
+    assert measured_difference(within).covers_training_seeds
+
+
+def test_exchanging_the_sides_within_seeds_changes_the_sign_alone() -> None:
+    first = [Pairs(simulated(50, 0.5, seed=seed)) for seed in range(3)]
+    second = [Pairs(simulated(50, 0.0, seed=seed)) for seed in range(3)]
+    forward, back = (
+        scoring.compare_within_seeds(*sides, "win_rate", resamples=200) for sides in ((first, second), (second, first))
+    )
+    assert back["difference"] == -forward["difference"]
+    assert back["ci95"] == pytest.approx([-forward["ci95"][1], -forward["ci95"][0]])
+    assert back["p_value"] == pytest.approx(forward["p_value"])
+
+
+def test_prompts_without_verdicts_withhold_a_comparison_within_seeds() -> None:
+    whole, part = [Pairs(simulated(20, 0.0))], [Pairs(simulated(20, 0.0)[:10])]
+    found = scoring.compare_within_seeds(whole, part, "win_rate", resamples=20)
+    assert "withheld" in found and "difference" not in found
+
+
+# Bands
+
+
+def test_a_band_is_the_spread_of_means_of_half_the_prompts() -> None:
+    points = np.random.default_rng(1).choice([0.0, 0.5, 1.0], 2000)
+    band = bootstrap_band(points, resamples=4000, size=512, prompts=1024)
+    assert (band.size, band.n_prompts) == (512, 1024)
+    assert band.mean == pytest.approx(100 * points[:1024].mean(), abs=0.1)
+    assert band.sd == pytest.approx(100 * points[:1024].std() / 512**0.5, rel=0.05)
+    assert band == bootstrap_band(points, resamples=4000, size=512, prompts=1024)
+
+
+def test_of_fewer_prompts_the_same_share_is_drawn() -> None:
+    band = bootstrap_band(np.array([0.0, 1.0] * 50), resamples=20, size=512, prompts=1024)
+    assert (band.size, band.n_prompts) == (50, 100)
+    assert bootstrap_band(np.array([1.0]), resamples=20, size=512, prompts=1024).size == 1
+
+
+def test_the_band_of_several_seeds_is_that_of_one() -> None:
+    found = mean_band([Band(40.0, 3.0, 512, 1024), Band(60.0, 4.0, 510, 1020)])
+    assert found == Band(50.0, pytest.approx(12.5**0.5), 510, 1020)
+
+
+@pytest.mark.slow
+def test_the_interval_within_seeds_covers_the_truth() -> None:
+    """Answers of five checkpoints of different levels before and after a revision that copies half of them."""
+    covered, repeats, prompts = 0, 600, 300
+    rng = np.random.default_rng(0)
+    for number in range(repeats):
+        hard, differences = rng.normal(size=prompts), []
+        for level in 0.5 * rng.normal(size=5):
+            drawn = [rng.random((prompts, 2)) < 1 / (1 + np.exp(-(hard + level)))[:, None] for _ in range(2)]
+            before, after = (each.mean(axis=1) for each in drawn)
+            after = np.where(rng.random(prompts) < 0.5, before, after)
+            differences.append(mean_statistic(100 * (after - before)))
+        low, high = interval(paired_difference(differences, 0.0, prompts, resamples=200, seed=number))
+        covered += low <= 0 <= high
+    assert 0.92 < covered / repeats < 0.975

@@ -17,7 +17,7 @@ from harness.models import hub as hub_module
 from harness.models.datasets import _unseen, data_fingerprint, read_data
 from harness.models.row_layouts import RowKind
 from harness.records import Message, PreferencePair, Prompt, Response
-from harness.steps.data import data
+from harness.steps.data import DataRole, data
 from tests.hub_server import COMMIT, HubServer, serving, use_hub
 from tests.steps.given import made
 
@@ -380,3 +380,46 @@ def test_equal_requests_get_their_ids_in_a_time_that_grows_as_their_number(count
     assert len(set(ids)) == len(seen) == 3 * count
     assert seen.lookups <= 4 * len(ids)
     assert ids[:5] == ["a", "a-2", "b", "a-3", "a-2-2"]
+
+
+ARTICLE = {"id": "a1", "title": "Red", "text": "It {is} red.", "summary": "red", "article": "other", "n": 3}
+
+
+def test_a_role_can_say_what_its_rows_ask_and_which_column_answers(tmp_path: Path) -> None:
+    reference = lines(tmp_path / "set.jsonl", ARTICLE)
+    [row] = read_data(reference, "", "responses", 1, "TITLE: {title}\nARTICLE: {text}\nTL;DR:", "summary")
+    assert row == Response(Prompt("a1", "TITLE: Red\nARTICLE: It {is} red.\nTL;DR:"), "red", "set")
+    [nested] = read_data(
+        lines(tmp_path / "nested.jsonl", {"info": {"post": "p"}, "completion": "c"}), "", "responses", 1, "{info[post]}"
+    )
+    assert (nested.prompt.text, nested.text) == ("p", "c")  # type: ignore[union-attr]
+
+
+def test_a_role_can_say_what_its_pairs_ask(tmp_path: Path) -> None:
+    reference = lines(tmp_path / "set.jsonl", {"prompt": "POST: p", "chosen": " good", "rejected": " bad"})
+    [pair] = read_data(reference, "", "pairs", 1, "Sum up.\n\n{prompt}")
+    assert isinstance(pair, PreferencePair)
+    assert (pair.prompt.text, pair.chosen, pair.rejected) == ("Sum up.\n\nPOST: p", " good", " bad")
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer", "said"),
+    [
+        ("{titel}", "summary", r"the data role's request cannot be filled in \(KeyError\('titel'\)\); columns .*title"),
+        ("{title", "summary", "the data role's request cannot be filled in"),
+        ("{title}", "sumary", "no column 'sumary', the data role's answer; columns"),
+        ("{title}", "n", "response is neither text nor a list"),
+        ("{title}", "", "no answer to read"),
+    ],
+)
+def test_a_column_that_is_not_there_is_one_line(tmp_path: Path, request_: str, answer: str, said: str) -> None:
+    with pytest.raises(UserError, match=rf"set.jsonl:1: .*({said})") as refused:
+        list(read_data(lines(tmp_path / "set.jsonl", ARTICLE), "", "responses", 1, request_, answer))
+    assert "\n" not in str(refused.value)
+
+
+def test_what_a_role_does_not_say_is_no_part_of_a_key(tmp_path: Path) -> None:
+    reference = lines(tmp_path / "set.jsonl", {"prompt": "a", "completion": "b"})
+    plain = DataRole(reference, 1).artifact()
+    assert "request" in plain.params and plain.key == DataRole(reference, 1, request="").artifact().key
+    assert plain.key != DataRole(reference, 1, request="{prompt}!").artifact().key

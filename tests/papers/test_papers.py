@@ -78,7 +78,7 @@ def test_a_bare_name_is_that_of_the_one_paper_that_has_it_else_the_default_paper
     ("text", "complaint"),
     [
         ("fig7", r"several papers have an exhibit 'fig7'; name one of one/fig7, two/fig7$"),
-        ("tabel20", r"unknown experiment 'tabel20'; did you mean 'table20'\? \(known: all, fig10, .*, two/table2\)$"),
+        ("tabel20", r"unknown experiment 'tabel20'; did you mean 'table20'\? \(known: all, fig1, .*, two/table2\)$"),
         ("two/tabel2", r"unknown experiment 'two/tabel2'; did you mean 'two/table2'\?"),
         ("tow/table2", r"unknown experiment 'tow/table2'; did you mean 'two/table2'\?"),
         ("two/", "unknown experiment 'two/'"),

@@ -294,8 +294,8 @@ def test_every_claim_of_it_has_a_test() -> None:
 
 
 def test_it_has_ten_data_sets_unless_asked_otherwise() -> None:
-    assert (usual_seeds("srpo/fig2"), usual_seeds("fig2"), usual_seeds("srpo/all")) == (10, 10, 10)
-    assert (usual_seeds("table3"), usual_seeds("sgpo/all")) == (1, 1)
+    assert (usual_seeds("srpo/fig2"), usual_seeds("fig2"), usual_seeds("srpo/all")) == ((10, 10), (10, 10), (1, 10))
+    assert (usual_seeds("table3"), usual_seeds("sgpo/all")) == ((1, 1), (1, 1))
 
 
 # The command
@@ -339,10 +339,10 @@ def test_the_figure_is_reproduced(harness: Harness, reduced: None, tmp_path: Pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--scale", "nothing"], "unknown scale 'nothing' (known: mini; "),
+        (["--scale", "nothing"], "unknown scale 'nothing' (known: mini, paper, small; "),
         (["--models", "qwen"], "--models selects base models, and srpo/fig2 is on none; leave it out"),
         (["--methods", "srpo"], "--methods selects rows of score tables, and srpo/fig2 is none; leave it out"),
-        (["--set", "methods.srpo.beta=1"], "method to --set"),
+        (["--set", "methods.spro.beta=1"], "method to --set"),
         (["--teacher", "mini:teacher"], "has no teacher that --teacher could replace"),
     ],
 )

@@ -23,7 +23,6 @@ from tests.preflight.conftest import MakeContext, by_name, llama_in
 from tests.tiny_harness import load_tiny_recipe
 
 SETTINGS = TrainingSettings(1e-5, epochs=1, global_batch_size=8, max_length=256)
-SRPO = "methods.dpo.loss={kind: srpo, beta: 0.1, alpha: 0.5}"
 METHODS = ("table3", "--methods", "sft,dpo")
 
 
@@ -50,9 +49,8 @@ def tiny_command(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Harness:
             "methods.dpo.training.max_prompt_length=20",
             "prompts of preference_data for llama: 7 of 32 are longer than max_prompt_length of DPO, 20 tokens; the",
         ),
-        (SRPO, "unknown prompt in configs/papers/sgpo/recipes/mini.yaml: 'revision' (known: refining,"),
     ],
-    ids=["package", "modules", "prompt length", "revision prompt"],
+    ids=["package", "modules", "prompt length"],
 )
 def test_a_run_that_would_fail_later_is_stopped_before_anything_is_made(
     tiny_command: Harness, change: str, says: str
@@ -103,16 +101,16 @@ def of_loss(context: PreflightContext, loss: PreferenceLoss, prompt: str, **sett
     return replace(context, targets=(stage,))
 
 
-@pytest.mark.parametrize("prompt", ["", "improve {draft}", "{request} {draft} {reference}", "{request} {draft"])
+@pytest.mark.parametrize("prompt", ["", "improve {example}", "{request} {example} {reference}", "{request} {example"])
 def test_a_loss_that_shows_drafts_needs_a_prompt_that_does(make_context: MakeContext, prompt: str) -> None:
     found = checked(of_loss(make_context(), Srpo(beta=0.1, alpha=0.5), prompt))["settings for llama"]
     assert found.state == "failure"
-    assert "the recipe's prompts need one called revision, with the fields {request} and {draft}" in found.detail
+    assert "it needs the fields {request} and {example} and no other (revision in the recipe's prompts)" in found.detail
     assert checked(of_loss(make_context(), Dpo(beta=0.1), prompt))["settings for llama"].state == "ok"
 
 
 def test_prompts_with_drafts_are_the_longest(make_context: MakeContext) -> None:
-    loss, prompt = Srpo(beta=0.1, alpha=0.5), "request : {request} draft : {draft}"
+    loss, prompt = Srpo(beta=0.1, alpha=0.5), "request : {request} draft : {example}"
     plain, drafts = (
         checked(of_loss(make_context(), each, prompt, max_prompt_length=25)) for each in (Dpo(beta=0.1), loss)
     )

@@ -212,16 +212,38 @@ def test_a_setting_can_be_named_by_its_last_part_where_one_group_alone_has_it() 
         settings(recipe, "sgpo:epochs=2")
 
 
+def test_a_base_model_can_have_other_data_in_a_role(write: Write) -> None:
+    others = {"second": {"reference": "mini:summary_pairs", "size": 9, "kind": "pairs"}}
+    fast = {**read_yaml(CONFIGS / "papers/sgpo/recipes/mini.yaml")["fast"]}
+    fast["sizes"] = {**fast["sizes"], "second": 4}
+    own = {"data": {**_encoded_data(), **others}, "fast": fast}
+    recipe = load_recipe(write(**own, roles={"qwen": {"preference_data": "second"}}))
+    pairs = {model: recipe.inputs(model, 0).data("preference_data").params for model in ("qwen", "llama")}
+    assert (pairs["qwen"]["reference"], pairs["qwen"]["size"]) == ("mini:summary_pairs", 9)
+    assert pairs["llama"]["reference"] == "mini:preference_data"
+    for roles, said in (
+        ({"qwan": {"preference_data": "second"}}, "unknown model with roles in mine.yaml: 'qwan'"),
+        ({"qwen": {"preference_data": "secnd"}}, "unknown role in mine.yaml: 'secnd'; did you mean 'second'"),
+    ):
+        with pytest.raises(UserError, match=said):
+            load_recipe(write(**own, roles=roles))
+
+
+def _encoded_data() -> dict[str, Any]:
+    data: dict[str, Any] = read_yaml(CONFIGS / "papers/sgpo/recipes/mini.yaml")["data"]
+    return data
+
+
 def test_a_machine_can_be_a_file(write: Write) -> None:
     Path("node.yaml").write_text("processes: 2\n")
     assert load_recipe(write(machine="./node.yaml")).compute.processes == 2
 
 
 def test_prompts_can_be_a_file(write: Write) -> None:
-    Path("prompts.yaml").write_text('methods: {revision: "improve {draft} for {request}"}\n')
+    Path("prompts.yaml").write_text('methods: {revision: "improve {example} for {request}"}\n')
     only_dpo = {name: MINI.methods[name] for name in ("sft", "dpo")}
     recipe = load_recipe(write(prompts="./prompts.yaml", methods=only_dpo))
-    assert recipe.inputs("llama", 0).prompt("revision") == "improve {draft} for {request}"
+    assert recipe.inputs("llama", 0).prompt("revision") == "improve {example} for {request}"
 
 
 def test_what_another_teacher_would_replace_must_be_there(harness: Harness, write: Write) -> None:

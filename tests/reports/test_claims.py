@@ -152,6 +152,22 @@ def test_with_few_training_seeds_the_headline_is_of_checkpoints(manifest: dict[s
     assert headline(parse_manifest(manifest | {"seeds": [0, 1, 2, 3]})).startswith("With 4 training seeds there is no")
 
 
+def test_exhibits_with_more_training_seeds_have_a_headline_of_their_own() -> None:
+    manifest = made_up_manifest("table3", "table1", seeds=[0])
+    holds, *others = on_checkpoints(manifest["claims"])
+    decided = {**manifest["claims"][0], "id": "decided", "exhibit": "table1", "comparisons": []}
+    manifest["claims"] = [holds, *others, decided]
+    manifest["results"][1]["seeds"] = [0, 1, 2, 3, 4]
+    run = parse_manifest(manifest)
+    few, many = headline(run).split(" Table 1: ")
+    assert few.startswith("Table 3: With 1 training seed there is no verdict on the methods")
+    assert many == "With 5 training seeds, of 1 claim of the paper 1 holds."
+    said = coverage(run)
+    assert "Table 3: With so few training seeds these tests cover the draw of prompts alone" in said
+    assert "Table 1: These tests cover the draw of prompts and of training seeds." in said
+    assert said.count("Undecided does not mean equal.") == 1
+
+
 def test_a_tally_says_of_how_many_and_on_which_models(manifest: dict[str, Any]) -> None:
     holds, *others = manifest["claims"]
     most = {**others[1], "quantifier": "most"}

@@ -36,7 +36,7 @@ def test_a_revision_prompt_has_words_of_its_own() -> None:
     loss = Srpo(beta=1.0, alpha=0.5)
     bare, worded = (
         ScoredPairs(loss.sequences, 1000, prompt).tokens(ROWS)
-        for prompt in ("{request}{draft}", "{request} Improve this: {draft}")
+        for prompt in ("{request}{example}", "{request} Improve this: {example}")
     )
     assert 2 * 3 <= worded - bare <= 2 * 6
 

@@ -13,7 +13,7 @@ from harness.errors import UserError
 from harness.mini.quality import gold_quality
 from harness.mini.roles import read_role
 from harness.recipes.loading import load_recipe
-from harness.records import Judgment, Message, PreferencePair, Prompt, Response
+from harness.records import Judgment, Message, PreferencePair, Prompt, Response, share_of_output
 from harness.steps.data import data
 from harness.steps.judge import OrderedPair, Protocol, judge, judge_fingerprint, judge_pairs, orders
 from harness.steps.judge_prompt import JudgePrompt
@@ -365,3 +365,25 @@ def test_rows_keep_the_texts_that_were_compared(store: Store) -> None:
     ):
         assert isinstance(output, Response) and isinstance(baseline, Response)
         assert (row.prompt, row.output, row.baseline) == (baseline.prompt, output.text, baseline.text)
+
+
+# Rankings
+
+
+def test_rankings_are_verdicts_in_both_orders(store: Store, use: Use) -> None:
+    """The judge likes what stands first: a win in one order, a loss in the other."""
+    use(says("[{'model': 'model_1', 'rank': 1}, {'model': 'model_2', 'rank': 2}]"))
+    outputs, baselines = (answers({"easy": text}) for text in ("ours", "gold"))
+    rows = made(store, judged(outputs, baselines, "alpaca_farm")).rows(Judgment)
+    assert [(row.order, row.verdict, share_of_output(row)) for row in rows] == [
+        ("baseline_first", "A>B", 0.0),
+        ("output_first", "A>B", 1.0),
+    ]
+
+
+def test_a_judge_that_gives_no_ranking_is_told_of_in_one_line(store: Store, use: Use) -> None:
+    use(says("Model 1 is better."))
+    outputs, baselines = (answers({"easy": text}) for text in ("ours", "gold"))
+    with pytest.raises(UserError, match=r"no verdict on any of 2 questions; .* the reply is no ranking \[") as error:
+        made(store, judged(outputs, baselines, "alpaca_farm"))
+    assert "\n" not in str(error.value)

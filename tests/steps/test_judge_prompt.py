@@ -59,6 +59,19 @@ def test_alpaca_eval_is_asked_with_its_own_parameters(alpaca_eval_judge: Any) ->
     }
 
 
+def test_a_ranking_is_asked_for_as_alpaca_evals_judge_asks() -> None:
+    pytest.importorskip("pkg_resources", reason="alpaca_eval imports it; setuptools<81 has it")
+    annotators = pytest.importorskip("alpaca_eval.annotators")
+    name = "alpaca_eval_gpt4_0613"
+    judge = annotators.PairwiseAnnotator(annotators_config=name).annotators[name]
+    rows = [{"instruction": text, "output_1": "one\n", "output_2": '{"a": 2}'} for text in INSTRUCTIONS]
+    prompt = official_prompt("alpaca_farm")
+    ours = [prompt.request(row["instruction"], row["output_1"], row["output_2"]) for row in rows]
+    assert [chat(request) for request in ours] == their_chats(judge, rows)
+    assert judge.completions_kwargs == {"model_name": "gpt-4-0613", "max_tokens": 100, "temperature": 0}
+    assert (ours[0].max_tokens, ours[0].temperature, ours[0].top_logprobs) == (100, 0.0, 0)
+
+
 def test_alpaca_eval_outputs_are_shown_in_the_order_of_its_own_tool(alpaca_eval_judge: Any) -> None:
     from pandas import DataFrame
 
@@ -95,7 +108,7 @@ def test_another_layout_of_the_package_is_one_line(tmp_path: Path, config: str |
     if config is not None:
         (folder / "configs.yaml").write_text(config)
     with pytest.raises(UserError):
-        judge_prompt._alpaca_eval_prompt(tmp_path)
+        judge_prompt._alpaca_eval_prompt(tmp_path, "weighted_alpaca_eval_gpt4_turbo")
 
 
 def test_arena_hard_is_asked_in_the_official_words() -> None:

@@ -8,11 +8,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.steps.verdicts import Reading, read_identifier, read_label
+from harness.steps.verdicts import Reading, read_identifier, read_label, read_ranking
 
 CORPUS = yaml.safe_load(Path(__file__).with_name("nasty_replies.yaml").read_text(encoding="utf-8"))
 LABELS: list[dict[str, Any]] = CORPUS["labels"]
 IDENTIFIERS: list[dict[str, Any]] = CORPUS["identifiers"]
+RANKINGS: list[dict[str, Any]] = CORPUS["rankings"]
 
 log_probability = st.floats(-50, 0)
 
@@ -49,7 +50,11 @@ def alpaca_eval_first(parser: Any, log_probabilities: dict[str, float]) -> float
 
 
 def test_each_reply_of_the_corpus_is_there_once() -> None:
-    for rows, fields in ((LABELS, ("reply",)), (IDENTIFIERS, ("reply", "log_probabilities"))):
+    for rows, fields in (
+        (LABELS, ("reply",)),
+        (IDENTIFIERS, ("reply", "log_probabilities")),
+        (RANKINGS, ("reply",)),
+    ):
         assert len({row["name"] for row in rows}) == len(rows)
         assert len({str([row.get(field) for field in fields]) for row in rows}) == len(rows)
 
@@ -126,3 +131,19 @@ def test_whatever_a_judge_replies_is_read_without_an_error(reply: str, alternati
     label = read_label(reply)
     assert (label.state == "ok") == bool(label.verdict)
     assert not (label.asks_again and label.state == "ok")
+
+
+@named(RANKINGS)
+def test_rankings_are_read(row: dict[str, Any]) -> None:
+    found = read_ranking(row["reply"])
+    assert (found.state, found.verdict) == (
+        ("parse_failed", "") if row["reading"] == "no verdict" else ("ok", row["reading"])
+    )
+
+
+@named([row for row in RANKINGS if "differs" not in row])
+def test_rankings_are_read_as_by_alpaca_eval(row: dict[str, Any]) -> None:
+    pytest.importorskip("pkg_resources", reason="alpaca_eval imports it; setuptools<81 has it")
+    parser = pytest.importorskip("alpaca_eval.completion_parsers").ranking_parser
+    (rank,) = parser(row["reply"])
+    assert {"A>B": 1, "B>A": 2}.get(read_ranking(row["reply"]).verdict) == (None if math.isnan(rank) else rank)

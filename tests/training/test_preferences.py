@@ -31,7 +31,7 @@ LOSSES: dict[str, PreferenceLoss] = {
     "orpo over the answer": Orpo(weight=0.5, nll_over="chosen"),
     "srpo": Srpo(beta=0.1, alpha=0.2),
 }
-REVISION = "{request} | {draft} | improve the draft ."
+REVISION = "{request} | {example} | improve the draft ."
 BRIEF = TrainingSettings(learning_rate=5e-4, epochs=2, global_batch_size=4, max_length=256)
 """Six steps over ten pairs: the last of each epoch has two."""
 

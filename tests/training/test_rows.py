@@ -173,7 +173,7 @@ def test_a_likelihood_of_the_prompt_is_that_of_all_its_tokens_but_the_first(toke
 
 def test_a_revision_shows_the_draft_in_the_last_turn(tokenizer: Any) -> None:
     pair = PreferencePair(Prompt("s", "why ?", HISTORY), "red .", "blue .")
-    encoding = PairEncoding(tokenizer, 256, Srpo.sequences, revision_prompt="{request} not {draft} but")
+    encoding = PairEncoding(tokenizer, 256, Srpo.sequences, revision_prompt="{request} not {example} but")
     [row] = preference_rows([pair], None, encoding).dataset
     asked = {
         shown: prompt_ids(tokenizer, (*HISTORY, Message("user", text)))
@@ -187,7 +187,7 @@ def test_a_revision_shows_the_draft_in_the_last_turn(tokenizer: Any) -> None:
 @pytest.mark.parametrize("draft", ["red {request} .", "{", "{0}", "}"])
 def test_braces_in_a_draft_are_text(tokenizer: Any, draft: str) -> None:
     pair = PreferencePair(Prompt("s", "why ?"), "red .", draft)
-    encoding = PairEncoding(tokenizer, 256, Srpo.sequences, revision_prompt="{request} {draft}")
+    encoding = PairEncoding(tokenizer, 256, Srpo.sequences, revision_prompt="{request} {example}")
     shown = prompt_ids(tokenizer, (Message("user", f"why ? {draft}"),))
     assert encoding(pair).sequences[2][: len(shown)] == shown
 
