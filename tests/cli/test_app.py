@@ -133,7 +133,7 @@ def imported_by(arguments: list[str]) -> set[str]:
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("methods", [*load_recipe("mini").method_names(), "ipo", "rpo", "simpo"]),
+        ("methods", [*load_recipe("mini").method_names(), "ipo", "rpo", "simpo"]),  # the last as SRPO has them
         ("papers", ["sgpo", "srpo"]),
         ("evals", ["alpaca_eval2", "arena_hard", "pairwise", "alpaca_farm", "edit_distance", "perplexity"]),
         (

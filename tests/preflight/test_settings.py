@@ -23,7 +23,6 @@ from tests.preflight.conftest import MakeContext, by_name, llama_in
 from tests.tiny_harness import load_tiny_recipe
 
 SETTINGS = TrainingSettings(1e-5, epochs=1, global_batch_size=8, max_length=256)
-SRPO = "methods.dpo.loss={kind: srpo, beta: 0.1, alpha: 0.5}"
 METHODS = ("table3", "--methods", "sft,dpo")
 
 
@@ -50,9 +49,8 @@ def tiny_command(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Harness:
             "methods.dpo.training.max_prompt_length=20",
             "prompts of preference_data for llama: 7 of 32 are longer than max_prompt_length of DPO, 20 tokens; the",
         ),
-        (SRPO, "unknown prompt in configs/papers/sgpo/recipes/mini.yaml: 'revision' (known: refining,"),
     ],
-    ids=["package", "modules", "prompt length", "revision prompt"],
+    ids=["package", "modules", "prompt length"],
 )
 def test_a_run_that_would_fail_later_is_stopped_before_anything_is_made(
     tiny_command: Harness, change: str, says: str
