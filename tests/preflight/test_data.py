@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from evals.base import BaselineOptions
+from harness.engine.store import Store
+from harness.experiments import Request, build_experiments
+from harness.preflight.context import preflight_context
 from harness.preflight.data import check_overlap, check_rows, data_checks, overlap
+from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import Recipe
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.steps.data import DataRole
@@ -127,3 +131,12 @@ def test_a_data_set_with_too_few_rows_fails(make_context: MakeContext, tiny: Rec
     found = by_name(data_checks(make_context(data={**tiny.data, "improver_data": short})))
     assert found["rows of improver_data"].state == "failure"
     assert "has 1 rows, not 5" in found["rows of improver_data"].detail
+
+
+def test_an_evaluation_set_among_the_data_is_no_training_set(tmp_path: Path) -> None:
+    """SRPO's panels are data roles that nothing learns from; two have the rows of benches."""
+    request = Request(load_recipe("mini", fast=True, paper="srpo"), (0,))
+    experiments = build_experiments("srpo/fig5", request)
+    run = preflight_context(request, experiments, Store(tmp_path / "store"), Store(tmp_path / "aside"))
+    assert set(run.training_data()) == {"demonstrations", "preference_data"}
+    assert {"arena_hard", "pairwise"} <= set(run.bench_data())
