@@ -273,22 +273,24 @@ def test_the_mini_scales_table_is_what_the_rule_makes_of_its_own_figures() -> No
             assert tuple(line.trial.rate for line in choice.grid) == grid(rate_of(BARE, "llama", "sft"))
 
 
-def test_the_mini_scale_trains_at_its_table() -> None:
-    for model, of in PUBLISHED.models.items():
+@pytest.mark.parametrize("paper", ["sgpo", "srpo"])
+def test_the_mini_scale_trains_at_its_table(paper: str) -> None:
+    for model, of in read_rate_table(rates_path("mini", paper)).models.items():
         for method, choice in of.items():
-            assert rate_of_checkpoint(load_recipe("mini"), model, method) == [choice.rate]
+            assert rate_of_checkpoint(load_recipe("mini", paper=paper), model, method) == [choice.rate]
 
 
 def published(name: str) -> list[list[str]]:
     """The cells of a table of docs/rates.md, without its heads and without marks of bold."""
-    text = DOCUMENT.partition(f"<!-- {name} of mini -->")[2].partition("<!-- end")[0]
+    text = DOCUMENT.partition(f"<!-- {name} -->")[2].partition("<!-- end")[0]
     lines = text.strip().replace("**", "").splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_the_documentation_publishes_the_table() -> None:
+@pytest.mark.parametrize(("paper", "name"), [("sgpo", "mini"), ("srpo", "srpo/mini")])
+def test_the_documentation_publishes_the_table(paper: str, name: str) -> None:
     rows = []
-    for model, of in PUBLISHED.models.items():
+    for model, of in read_rate_table(rates_path("mini", paper)).models.items():
         for method, choice in of.items():
             mark = "chosen" if choice.passed else "smallest, none passes"
             for trial in (line.trial for line in choice.grid):
@@ -296,7 +298,7 @@ def test_the_documentation_publishes_the_table() -> None:
                 allowed = "–".join(f"{bound:.1f}" for bound in trial.allowed)
                 figures = [f"{100 * trial.cut_off:.1f} %", f"{trial.tokens:.1f}", allowed]
                 rows.append([model, method, rate, *figures, f"{trial.log_probability:.2f}"])
-    assert published("rates") == rows
+    assert published(f"rates of {name}") == rows
 
 
 def test_the_documentation_publishes_the_scores_at_other_rates() -> None:
@@ -308,7 +310,7 @@ def test_the_documentation_publishes_the_scores_at_other_rates() -> None:
                 rows.append(
                     [model, method, rate, *(f"{score:.1f}" if score else "—" for score in line.scores.values())]
                 )
-    assert published("sensitivity") == rows
+    assert published("sensitivity of mini") == rows
 
 
 def test_sensitivity_is_of_the_chosen_rates() -> None:
