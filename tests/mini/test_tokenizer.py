@@ -13,7 +13,6 @@ from harness.mini.roles import ROLES, read_role
 from harness.mini.tokenizer import ASSISTANT, END, PAD, UNKNOWN, USER, build_tokenizer
 from harness.mini.vocabulary import vocabulary
 from harness.records import Response
-from harness.steps.respond import render
 
 PAPERS = Path(__file__).parents[2] / "configs" / "papers"
 
@@ -73,7 +72,8 @@ def test_no_prompt_of_a_method_uses_a_word_that_is_not_in_the_vocabulary(tokeniz
     for template in prompts.values():
         for draft, reference in zip(drafts, references, strict=True):
             assert isinstance(draft, Response) and isinstance(reference, Response)
-            text = render(template, draft, reference.text)
+            shown = {"draft": draft.text, "example": draft.text, "reference": reference.text}
+            text = template.format(request=draft.prompt.text, **shown)
             assert tokenizer.unk_token_id not in tokenizer(text)["input_ids"]
 
 
