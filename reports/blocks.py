@@ -105,6 +105,8 @@ class Table:
     footnotes: tuple[tuple[str, str], ...] = ()
     source: str = ""
     folded: str = ""
+    dense: bool = False
+    """Whether columns stand close together in a terminal, so that many of them fit."""
 
     @property
     def rows(self) -> Iterator[Row]:

@@ -1,5 +1,6 @@
 """The report in a terminal: the tables, the claims, and the names of what is drawn."""
 
+import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -43,11 +44,20 @@ MIN_WIDTH = 80
 
 def print_report(report: Report, folder: Path) -> None:
     """Print the report to stdout, and where the whole of it lies: `folder`."""
-    screen = console(sys.stdout)
+    screen, rendered = console(sys.stdout), terminal_report(report)
     # In a narrower terminal lines wrap; a table made to fit would cut its numbers.
-    screen.width = max(screen.width, MIN_WIDTH)
-    screen.print(terminal_report(report))
+    screen.width = max(screen.width, MIN_WIDTH, least_width(rendered))
+    screen.print(rendered)
     print(f"report:      {folder / 'index.html'}")
+
+
+def least_width(rendered: "RenderableType") -> int:
+    """Return the columns that what is rendered needs for no number to be cut."""
+    from rich.measure import Measurement
+
+    screen = console(io.StringIO())
+    screen.width = 10_000
+    return Measurement.get(screen, screen.options, rendered).minimum
 
 
 def terminal_report(report: Report) -> "RenderableType":
@@ -109,7 +119,8 @@ def _grid(table: Table, group: Group) -> "RichTable":
     from rich.text import Text
 
     heading = f"{group.heading}, here {group.detail}" if group.detail else group.heading
-    dense = sum(column.measured for column in table.columns) > 1  # three scores beside the paper's fit 80 columns
+    # Three scores beside the paper's fit 80 columns, and six win rates over their intervals.
+    dense = table.dense or sum(column.measured for column in table.columns) > 1
     rich = RichTable(
         box=box.SIMPLE_HEAD,
         title=Text(heading) if heading else None,

@@ -1,7 +1,7 @@
 """`harness eval --dry-run`: what judging would cost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,14 @@ def _forecast(each: Evaluation, store: Store) -> JudgingForecast:
     setting, protocol = each.setting, judged_pairs(each.name).protocol
     baselines = store.bind(setting.baselines).rows(Response)
     is_known = each.outputs is not None and store.has(each.outputs)
-    outputs = store.bind(each.outputs).rows(Response) if each.outputs and is_known else baselines
+    outputs = store.bind(each.outputs).rows(Response) if each.outputs and is_known else _stand_ins(baselines)
     games = pair_up(protocol, outputs, baselines, setting.judge_repeats)
     requests = [game.request(setting.prompt) for game in games if needs_judge(protocol, game)]
     cost = estimate(requests, setting.judge, is_recorded(store.reply_cache, setting.judge))
     return JudgingForecast(each.title, cost, assumes_answers=not is_known)
+
+
+def _stand_ins(baselines: Sequence[Response]) -> list[Response]:
+    """Return answers of the baselines' length, but not equal to them: equal ones are asked about less, or not at
+    all."""
+    return [replace(row, text=f"{row.text}.") for row in baselines]

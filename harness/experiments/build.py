@@ -52,6 +52,7 @@ def build_experiments(name: str | ExhibitName, request: Request) -> list[Experim
         raise UserError(f"--models selects base models, and {name} is on none; leave it out")
     exhibits = _with_added_rows(exhibits, request)
     _require_known(exhibits, request)
+    _require_models(exhibits, request)
     built = [_build(exhibit, request) for exhibit in exhibits if _is_selected(exhibit, request)]
     if not built:
         raise UserError(f"{name} is not on any of the models {', '.join(request.models)}; it is on {_models(exhibits)}")
@@ -88,6 +89,22 @@ def _require_known(exhibits: list[AnyExhibit], request: Request) -> None:
     for model in request.models:
         if model not in known and model not in request.recipe.base_models:
             raise unknown("model", model, sorted(known))
+
+
+def _require_models(exhibits: list[AnyExhibit], request: Request) -> None:
+    """Raise UserError for all of a paper on a scale with models for part of it, unless models are selected."""
+    recipe = request.recipe
+    lacking = [exhibit.name for exhibit in exhibits if exhibit.models and not _on_scale([exhibit], recipe)]
+    if lacking and not request.models and (on_scale := _on_scale(exhibits, recipe)):
+        raise UserError(
+            f"the scale {recipe.name} of {recipe.paper} has no model for {', '.join(lacking)};"
+            f" --models {','.join(on_scale)} runs the others, or choose another scale"
+        )
+
+
+def _on_scale(exhibits: list[AnyExhibit], recipe: Recipe) -> list[str]:
+    """Return the base models of exhibits that the scale has."""
+    return [model for model in recipe.base_models if any(model in exhibit.models for exhibit in exhibits)]
 
 
 def _is_selected(exhibit: AnyExhibit, request: Request) -> bool:

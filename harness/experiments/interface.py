@@ -46,10 +46,11 @@ class Request:
     def models_of(self, exhibit: AnyExhibit) -> tuple[str, ...]:
         """Return the exhibit's base models that are selected. Of a reduced scale those it is reduced to, if it has any.
 
-        Raises UserError where the scale has none of the exhibit's.
+        Raises UserError where the scale has none of the exhibit's, unless others are selected.
         """
         known = tuple(model for model in exhibit.models if model in self.recipe.base_models)
-        if not known:
+        is_asked_for = not self.models or any(model in exhibit.models for model in self.models)
+        if not known and is_asked_for:
             models = ", ".join(exhibit.models)
             where = f"the scale {self.recipe.name} of {self.recipe.paper}"
             raise UserError(f"{where} has no model for {exhibit.name}, which is on {models}; choose another scale")

@@ -111,7 +111,7 @@ def common_settings(stages: Sequence[Stage], recipe: Recipe) -> Iterator[str]:
         rows, passes = counted(how.micro_batch_size, "row"), counted(how.accumulation, "accumulation step")
         yield f"batch {batch} = {counted(how.processes, 'process', 'processes')} x {rows} at once x {passes}"
     lengths = "/".join(f"{length:,}" for length in sorted({each.max_length for each in settings}))
-    warm_up = "/".join(sorted({_warm_up(each) for each in settings}, key=len))
+    warm_up = "/".join(sorted({_warm_up(each) for each in settings}, key=lambda each: (len(each), each)))
     precisions, schedules, optimizers = (
         "/".join(sorted({getattr(each, name) for each in settings})) for name in ("precision", "schedule", "optimizer")
     )

@@ -1,7 +1,7 @@
 """The planned run, and how preflight checks read its models and data."""
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,8 @@ PREPARED = "prepare_model"
 WEIGHTS = ".safetensors"
 
 TrainingRow = Response | PreferencePair
+Source = tuple[str, str | None]
+"""The reference of a data set, and its split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,14 +207,30 @@ class PreflightContext:
     def training_data(self) -> dict[str, Data]:
         """Return the training sets that the run uses by the name of their role, at most `most_rows` of each.
 
-        A role with the rows of an evaluation set, which nothing learns from, is none.
+        Where the run trains, what nothing learns from is none.
         """
-        used, found = {source(each) for each in self.origins()}, {}
-        learnt = {source(each) for each in _starts(self.all_trainings())}
-        evaluated = {role.reference for role in baseline_roles(self.recipe).values()}
+        return self._roles(self._learnt or _sources(self.origins()) - self._of_benches)
+
+    def evaluation_data(self) -> dict[str, Data]:
+        """Return the evaluation sets by name: those of benches, and the data roles that a run with trainings uses, but
+        does not learn from, at most `most_rows` of each of these."""
+        others = _sources(self.origins()) - self._learnt - self._of_benches if self._learnt else set()
+        return {**self._bench_data(), **self._roles(others)}
+
+    @cached_property
+    def _learnt(self) -> Set[Source]:
+        return _sources(_starts(self.all_trainings()))
+
+    @property
+    def _of_benches(self) -> Set[Source]:
+        return {(role.reference, role.split) for role in baseline_roles(self.recipe).values()}
+
+    def _roles(self, sources: Set[Source]) -> dict[str, Data]:
+        """Return the data roles that are taken from `sources`, at most `most_rows` of each."""
+        found = {}
         for name, role in self.recipe.data.items():
             data = replace(role, size=min(role.size, self.most_rows or role.size)).artifact()
-            if source(data) in (used if role.reference not in evaluated else learnt):
+            if source(data) in sources:
                 found[name] = Data(data, PreferencePair if role.kind == "pairs" else Response)
         return found
 
@@ -221,7 +239,7 @@ class PreflightContext:
         """The same run, with all rows of its data sets."""
         return replace(self, most_rows=None)
 
-    def bench_data(self) -> dict[str, Data]:
+    def _bench_data(self) -> dict[str, Data]:
         """Return the evaluation sets by the name of the bench; of benches that share one, the first."""
         first: dict[str, str] = {}
         for name, role in baseline_roles(self.recipe).items():
@@ -256,9 +274,13 @@ def _starts(targets: Iterable[Artifact]) -> list[Artifact]:
     return [each for each in ancestry(targets) if "reference" in each.params]
 
 
-def source(data: Artifact) -> tuple[str, str | None]:
+def source(data: Artifact) -> Source:
     """Return where a data set is taken from, whatever its size."""
     return data.params["reference"], data.params.get("split")
+
+
+def _sources(starts: Iterable[Artifact]) -> set[Source]:
+    return set(map(source, starts))
 
 
 class NotAtHand(UserError):

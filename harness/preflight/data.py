@@ -20,7 +20,7 @@ def data_checks(context: PreflightContext) -> Iterator[Check]:
     """Check each data set by itself, then each evaluation set against the training sets."""
     training: dict[str, Sequence[TrainingRow]] = {}
     benches: dict[str, Sequence[TrainingRow]] = {}
-    for found, data in ((training, context.training_data()), (benches, context.bench_data())):
+    for found, data in ((training, context.training_data()), (benches, context.evaluation_data())):
         for name, each in data.items():
             try:
                 found[name] = context.rows(each)

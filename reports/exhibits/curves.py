@@ -162,6 +162,7 @@ def _table(of: _Curves) -> Table:
                 *_notes(of),
             ]
         ),
+        dense=True,
     )
 
 

@@ -212,6 +212,14 @@ def test_a_forecast_asks_nothing_and_needs_no_key(evaluate: Evaluate, alpaca: Pa
     assert figures["usd_batch"] == pytest.approx(figures["usd"] / 2)
 
 
+@pytest.mark.parametrize(("bench", "orders"), [("alpaca_eval2", 1), ("arena_hard", 2), ("pairwise", 2)])
+def test_a_forecast_counts_all_that_will_be_asked_of_answers_to_come(
+    evaluate: Evaluate, bench: str, orders: int
+) -> None:
+    figures = evaluate("--bench", bench, "--model", "mini:llama", "--limit", "8", "--dry-run", "--json").scores
+    assert (figures["calls"], figures["assumes_answers"]) == (8 * orders, True)
+
+
 def test_repeated_verdicts_take_the_judges_noise_apart(evaluate: Evaluate) -> None:
     scores = evaluate(
         *("--bench", "alpaca_eval2", "--bench", "arena_hard", "--bench", "pairwise", "--model", "mini:llama"),

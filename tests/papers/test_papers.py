@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands.listing import listing
+from harness.engine.unresolved import placeholders
 from harness.errors import UserError
 from harness.experiments import Request, build_experiments
 from harness.papers import loading
@@ -119,6 +120,26 @@ def test_a_scale_without_the_models_of_an_exhibit_is_named_with_its_paper() -> N
     other = Request(replace(MINI, base_models={"one": MINI.base_models["llama"]}), (0,))
     with pytest.raises(UserError, match="scale mini of sgpo has no model for table3, which is on qwen, llama; choose"):
         build_experiments("table3", other)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "problem"),
+    [
+        ("srpo/all", "fig1, fig3, fig4; --models llama3 runs the others, or choose another scale"),
+        ("srpo/fig1", "fig1, which is on llama; choose another scale"),
+    ],
+)
+def test_a_scale_for_part_of_a_paper_says_how_to_run_that_part(experiment: str, problem: str) -> None:
+    request = Request(load_recipe("small", paper="srpo"), (0,))
+    with pytest.raises(UserError) as refused, placeholders():
+        build_experiments(experiment, request)
+    assert str(refused.value) == f"the scale small of srpo has no model for {problem}"
+
+
+def test_the_models_of_a_scale_for_part_of_a_paper_run_that_part() -> None:
+    with placeholders():
+        found = build_experiments("srpo/all", Request(load_recipe("small", paper="srpo"), (0,), models=("llama3",)))
+    assert [each.exhibit.name for each in found] == ["table1", "fig2", "fig5"]
 
 
 def test_two_papers_of_one_name_are_refused(others: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from harness.recipes.recipe import Recipe
 from harness.records import Message, PreferencePair, Prompt, Response
 from harness.steps.data import DataRole
 from tests.preflight.conftest import MakeContext, by_name, write_rows
+from tests.tiny_harness import load_tiny_recipe
 
 SENTENCE = "please tell me in a few words what the capital of france is called today"
 
@@ -99,6 +100,15 @@ def test_every_data_set_of_the_run_is_looked_at(make_context: MakeContext) -> No
         "arena_hard in training",
     ]
     assert {check.state for check in found.values()} == {"ok"}
+
+
+def test_a_data_role_that_nothing_learns_from_is_looked_at_as_an_evaluation_set(tmp_path: Path) -> None:
+    request = Request(load_tiny_recipe("mini", paper="srpo"), (0,))
+    run = build_experiments("srpo/fig1", request)
+    found = by_name(data_checks(preflight_context(request, run, Store(tmp_path / "run"), Store(tmp_path / "aside"))))
+    overlap_of_distant = found["summaries_distant in training"]
+    assert (overlap_of_distant.state, "rows of summaries_distant" in found) == ("ok", True)
+    assert overlap_of_distant.detail.endswith(": summaries 0 and 0, summary_pairs 0 and 0")
 
 
 def test_a_run_that_trains_on_its_evaluation_is_warned_of(

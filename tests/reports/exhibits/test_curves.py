@@ -1,10 +1,13 @@
 """Curves: the drawing, the table with bands and the paper's numbers, the differences that its text prints."""
 
+import io
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from harness.config.codec import decode, encode
 from harness.errors import UserError
@@ -16,11 +19,12 @@ from harness.results.exhibits import BootstrapBand, CurveMargin, CurvePoint, Cur
 from harness.results.frames import RunFrames
 from harness.results.manifest import Manifest, parse_manifest
 from harness.results.verdicts import ARTIFACTS
-from reports.blocks import Block, CurveChart, Figure, Prose, Records, Table
+from reports.blocks import Block, CurveChart, Figure, Prose, Records, Section, Table
 from reports.exhibits.curves import curves
 from reports.figures import draw
 from reports.line_chart import LineChart, LinePoint
 from reports.pairs import judged_pairs
+from reports.terminal import least_width, terminal_sections
 from reports.training import section
 from tests.reports.conftest import made_up_manifest
 
@@ -75,6 +79,29 @@ def test_each_line_has_its_win_rates_intervals_bands_and_what_the_paper_prints()
     assert table.groups[0].heading == "XSum, out of distribution, LLaMA-7B"
     assert "The paper's numbers: not comparable: scale." in table.source
     assert "1,024 prompts" in table.source
+
+
+def in_terminal(name: str, width: int, **changes: Any) -> str:
+    rendered = terminal_sections([Section("Curves", "curves", tuple(shown(name, **changes)[0]))])
+    screen = Console(file=io.StringIO(), width=max(width, least_width(rendered)))
+    screen.print(rendered)
+    assert isinstance(screen.file, io.StringIO)
+    return screen.file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["fig1", "fig3", "fig4", "fig5", "table1"])
+def test_win_rates_fit_80_columns(name: str) -> None:
+    text = in_terminal(name, 80, value=92.3, ci95=(85.4, 100.0))
+    assert max(map(len, text.splitlines())) <= 80
+    columns = len(figure(name).x.values)
+    assert text.count("85.4–100.0") == columns * len(figure(name).lines) * len(figure(name).panels)
+
+
+def test_no_number_is_cut_where_they_are_too_long_for_a_terminal() -> None:
+    changes = {"ci95": (100.0, 100.0), "band": BootstrapBand(mean=100.0, sd=10.0, size=512, n_prompts=1024)}
+    text = in_terminal("fig1", 60, **changes)
+    assert (text.count("100.0–100.0"), text.count("100.0±10.0")) == (12, 12)
+    assert re.search(r"^ +paper .* 90 *$", text, re.MULTILINE)
 
 
 def test_lines_are_drawn_with_whiskers_bands_and_printed_numbers() -> None:
