@@ -1,4 +1,4 @@
-"""ChartLine charts, before they are drawn: win rates along an axis, a line a method."""
+"""Line charts, before they are drawn: win rates along an axis, a line a method."""
 
 from dataclasses import dataclass
 

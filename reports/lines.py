@@ -1,4 +1,4 @@
-"""ChartLine charts: win rates along an axis, with whiskers for intervals and the paper's own bands."""
+"""Line charts: win rates along an axis, with whiskers for intervals and the paper's own bands."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, cycle, pairwise

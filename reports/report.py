@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from harness.papers.consistency import Finding
-from harness.results.curves import StageCurves
 from harness.results.manifest import Manifest
+from harness.results.training_curves import StageCurves
 from reports import claims, provenance, training
 from reports.blocks import Entries, ExhibitView, Report, Section
 from reports.exhibits import view

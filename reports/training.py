@@ -3,9 +3,9 @@
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
-from harness.results.curves import Course, StageCurves
 from harness.results.exhibits import CurvesResult, Result, ScoresResult
 from harness.results.manifest import Manifest
+from harness.results.training_curves import Course, StageCurves
 from reports.blocks import Column, Curve, CurveChart, CurvePanel, Figure, Group, Prose, Row, Section, Table
 
 FILE = "train.jsonl"

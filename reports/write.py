@@ -6,8 +6,8 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.files import replace_file
-from harness.results.curves import read_curves
 from harness.results.manifest import Manifest, read_manifest
+from harness.results.training_curves import read_curves
 from reports.blocks import Records, Report
 from reports.figures import draw
 from reports.html import html_report

@@ -17,14 +17,14 @@ from harness.papers.names import find_exhibit
 from harness.papers.scores import ScoreTable
 from harness.plan.forecast import expected_seconds
 from harness.preflight.doctor import preflight
-from harness.results.curves import write_curves
 from harness.results.manifest import write_manifest
-from harness.run.curves import stage_curves
+from harness.results.training_curves import write_curves
 from harness.run.evidence import tell_stale
 from harness.run.links import link_checkpoints, link_scores
 from harness.run.manifest import build_manifest, keep_fuller_report
 from harness.run.options import Choice
 from harness.run.spending import run_and_report_spending
+from harness.run.training_curves import stage_curves
 from reports.blocks import Report
 from reports.terminal import print_report
 from reports.write import write_report

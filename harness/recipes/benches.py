@@ -97,7 +97,7 @@ def choose_unjudged(name: str, choice: BenchChoice) -> Setting:
 
 def bench_on(recipe: Recipe, name: str) -> Setting:
     """Return the setting of the benchmark `name` as the scale fills it. Raises UserError for an unknown one."""
-    options = named("bench", name, recipe.benches)
+    options = named(f"bench in {recipe.where}:", name, recipe.benches)
     if isinstance(load_benchmark(name), JudgedPairs):
         return pairs_on(recipe, name)
     judge = recipe.judge.reference()
@@ -109,7 +109,7 @@ def pairs_on(recipe: Recipe, name: str) -> PairSetting:
 
     A judge that is not the embedded one is asked with the official prompts. Raises UserError for an unknown one.
     """
-    options, judged_by = named("bench", name, recipe.benches), recipe.judge.reference()
+    options, judged_by = named(f"bench in {recipe.where}:", name, recipe.benches), recipe.judge.reference()
     baselines, baseline_name = _baselines_of(options.baselines)
     prompt = recipe.prompt_set().judge_prompt(name) if judged_by.is_embedded else official_prompt(name)
     return PairSetting(

@@ -25,8 +25,8 @@ from harness.experiments import Experiment, Request, build_experiments
 from harness.experiments.scores import ScoresExperiment
 from harness.recipes import benches
 from harness.records import read_rows
-from harness.results.curves import read_curves
 from harness.results.manifest import read_manifest
+from harness.results.training_curves import read_curves
 from harness.run import options
 from harness.run.options import Choice
 from harness.training.job import TrainingStep

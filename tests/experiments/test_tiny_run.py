@@ -25,8 +25,8 @@ from harness.records import Judgment, Response, read_rows, share_by_label
 from harness.results.exhibits import HistogramsResult, SamplesResult, SettingsResult, WinRatesResult
 from harness.results.manifest import Manifest, read_manifest, write_manifest
 from harness.run import claims
-from harness.run.curves import stage_curves
 from harness.run.manifest import build_manifest
+from harness.run.training_curves import stage_curves
 from harness.steps.draw import drawn
 from harness.steps.filter import iqr_bounds
 from harness.steps.gold import GoldQuality, response_gold_quality

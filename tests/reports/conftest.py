@@ -12,8 +12,8 @@ from harness.papers.consistency import check_paper
 from harness.papers.loading import load_exhibit, load_paper
 from harness.papers.scores import ScoreTable
 from harness.records import Judgment, Order, Prompt, VerdictState, write_rows
-from harness.results.curves import Course, StageCurves, write_curves
 from harness.results.manifest import parse_manifest
+from harness.results.training_curves import Course, StageCurves, write_curves
 from harness.results.verdicts import ARTIFACTS
 from reports.blocks import ExhibitView, Report
 from reports.exhibits import view

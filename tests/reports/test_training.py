@@ -7,8 +7,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawn
 
-from harness.results.curves import StageCurves
 from harness.results.manifest import Manifest, parse_manifest
+from harness.results.training_curves import StageCurves
 from reports.blocks import Figure, Prose, Section, Table
 from reports.figures import to_matplotlib
 from reports.report import build_report

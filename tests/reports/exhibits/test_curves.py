@@ -14,10 +14,10 @@ from harness.errors import UserError
 from harness.papers.curves import CurveFigure, point_id
 from harness.papers.loading import load_exhibit, load_paper
 from harness.records import Judgment, Order, Prompt, write_rows
-from harness.results.curves import Course, StageCurves
 from harness.results.exhibits import BootstrapBand, CurveMargin, CurvePoint, CurvesResult
 from harness.results.frames import RunFrames
 from harness.results.manifest import Manifest, parse_manifest
+from harness.results.training_curves import Course, StageCurves
 from harness.results.verdicts import ARTIFACTS
 from reports.blocks import Block, CurveChart, Figure, Prose, Records, Section, Table
 from reports.exhibits.curves import curves

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UserError
-from harness.results.curves import CURVES, Course, StageCurves, read_curves, write_curves
+from harness.results.training_curves import CURVES, Course, StageCurves, read_curves, write_curves
 
 STAGE = StageCurves(
     "llama", "SFT", ("sft",), "", (Course(0, "train_sft/0", 5, 2, {"step": (2, 4, 5), "loss": (2.5, None, 1.0)}),)

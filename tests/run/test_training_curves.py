@@ -9,9 +9,9 @@ from harness.engine.artifacts import Artifact, ancestry, find_step
 from harness.engine.store import Store, place
 from harness.experiments import Experiment, build_experiments
 from harness.records import write_rows
-from harness.results.curves import MAX_POINTS, StageCurves
-from harness.run.curves import stage_curves
+from harness.results.training_curves import MAX_POINTS, StageCurves
 from harness.run.options import Choice
+from harness.run.training_curves import stage_curves
 from harness.training.job import CURVES, TrainingStep
 
 SEEDS = (3, 4)

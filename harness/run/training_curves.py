@@ -13,7 +13,7 @@ from harness.engine.store import Store, place
 from harness.experiments import Experiment
 from harness.recipes.recipe import Recipe
 from harness.records import read_rows
-from harness.results.curves import MAX_POINTS, Course, StageCurves
+from harness.results.training_curves import MAX_POINTS, Course, StageCurves
 from harness.training.job import CURVES, TrainingStep
 
 SEED = "seed"
