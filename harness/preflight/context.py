@@ -35,7 +35,7 @@ PREPARED = "prepare_model"
 WEIGHTS = ".safetensors"
 
 TrainingRow = Response | PreferencePair
-Source = tuple[str, str | None]
+DataSource = tuple[str, str | None]
 """The reference of a data set, and its split."""
 
 
@@ -218,14 +218,14 @@ class PreflightContext:
         return {**self._bench_data(), **self._roles(others)}
 
     @cached_property
-    def _learnt(self) -> Set[Source]:
+    def _learnt(self) -> Set[DataSource]:
         return _sources(_starts(self.all_trainings()))
 
     @property
-    def _of_benches(self) -> Set[Source]:
+    def _of_benches(self) -> Set[DataSource]:
         return {(role.reference, role.split) for role in baseline_roles(self.recipe).values()}
 
-    def _roles(self, sources: Set[Source]) -> dict[str, Data]:
+    def _roles(self, sources: Set[DataSource]) -> dict[str, Data]:
         """Return the data roles that are taken from `sources`, at most `most_rows` of each."""
         found = {}
         for name, role in self.recipe.data.items():
@@ -274,12 +274,12 @@ def _starts(targets: Iterable[Artifact]) -> list[Artifact]:
     return [each for each in ancestry(targets) if "reference" in each.params]
 
 
-def source(data: Artifact) -> Source:
+def source(data: Artifact) -> DataSource:
     """Return where a data set is taken from, whatever its size."""
     return data.params["reference"], data.params.get("split")
 
 
-def _sources(starts: Iterable[Artifact]) -> set[Source]:
+def _sources(starts: Iterable[Artifact]) -> set[DataSource]:
     return set(map(source, starts))
 
 
