@@ -149,4 +149,4 @@ def test_an_evaluation_set_among_the_data_is_no_training_set(tmp_path: Path) -> 
     experiments = build_experiments("srpo/fig5", request)
     run = preflight_context(request, experiments, Store(tmp_path / "store"), Store(tmp_path / "aside"))
     assert set(run.training_data()) == {"demonstrations", "preference_data"}
-    assert {"arena_hard", "pairwise"} <= set(run.bench_data())
+    assert {"arena_hard", "pairwise"} <= set(run.evaluation_data())
