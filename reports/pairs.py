@@ -97,14 +97,14 @@ def _of_win_rate(exhibit: WinRateTable, cell: WinRate) -> _VerdictSet:
 
 
 def _of_point(exhibit: CurveFigure, point: CurvePoint) -> _VerdictSet:
-    line, id = exhibit.line(point.line), f"{point.line}/{point.x:g}"
     facets = {
         "model": exhibit.paper.model(point.model),
-        "method": exhibit.subject(id),
+        "method": exhibit.subject(point.id),
         "bench": exhibit.panel(point.panel).label,
     }
+    line = exhibit.line(point.line)
     left = line.against or "baseline"
-    name = f"{exhibit.name}/{point.model}/{id}/{point.panel}"
+    name = f"{exhibit.name}/{point.model}/{point.id}/{point.panel}"
     return _VerdictSet(name, facets, left, exhibit.row(line, point.x), point.judgments[0])
 
 

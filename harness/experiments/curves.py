@@ -254,9 +254,9 @@ def _point(
         of_seed = panel
         if line.against:
             of_seed = panel.against(answers[model_name, id, line.against, seed][number], line.against)
-        with labels(f"{model_name} {point_id(line, x)} seed {seed} {id}"):
+        with labels(f"{model_name} {point_id(line.id, x)} seed {seed} {id}"):
             judgments.append(panel.benchmark.rows(of_seed.setting, outputs=output))
-    with labels(f"{model_name} {point_id(line, x)} {id}"):
+    with labels(f"{model_name} {point_id(line.id, x)} {id}"):
         return Point(
             model_name,
             id,
@@ -265,7 +265,7 @@ def _point(
             row,
             outputs,
             tuple(judgments),
-            score=panel.benchmark.score(panel.setting, judgments, f"{model_name}-{point_id(line, x)}"),
+            score=panel.benchmark.score(panel.setting, judgments, f"{model_name}-{point_id(line.id, x)}"),
             band=_band(exhibit, judgments),
             gold=_golds(request.recipe, judgments),
         )
@@ -286,7 +286,7 @@ def _golds(recipe: Recipe, judgments: list[Artifact]) -> tuple[Artifact, ...]:
 
 def _tests(exhibit: CurveFigure, panels: Panels, points: Iterable[Point]) -> Tests:
     """Test each ordering that a claim states, and each difference that the paper prints."""
-    by_place = {(each.model, each.panel, point_id(each.line, each.x)): each for each in points}
+    by_place = {(each.model, each.panel, point_id(each.line.id, each.x)): each for each in points}
     models = dict.fromkeys(each.model for each in by_place.values())
     printed = ((model_name, margin_test(margin)) for model_name in models for margin in exhibit.margins)
     tests: dict[TestPlace, Artifact] = {}

@@ -128,7 +128,7 @@ class CurveFigure(Exhibit):
 
     def subject(self, id: str) -> str:
         """Return what a claim calls ``srpo/3``: ``SRPO 3-rev.``; an even win rate is ``50 %``."""
-        names = {point_id(line, x): f"{line.label} {self.x.name(x)}" for line, x in self.places()}
+        names = {point_id(line.id, x): f"{line.label} {self.x.name(x)}" for line, x in self.places()}
         return named(f"point of {self.paper.name} {self.name}", id, {**names, EVEN: "50 %"})
 
     def measure(self, bench: str, metric: str) -> str:
@@ -183,6 +183,6 @@ class CurveFigure(Exhibit):
             yield "a bootstrap needs 2 resamples or more, of 1 prompt or more"
 
 
-def point_id(line: CurveLine, x: float) -> str:
-    """Return the id of a point: ``srpo/3``."""
-    return f"{line.id}/{x:g}"
+def point_id(line: str, x: float) -> str:
+    """Return the id of a point of the line with this id: ``srpo/3``."""
+    return f"{line}/{x:g}"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.papers.bandit import BanditFigure
-from harness.papers.curves import CurveFigure
+from harness.papers.curves import CurveFigure, point_id
 from harness.papers.histograms import HistogramFigure
 from harness.papers.kinds import AnyExhibit
 from harness.papers.samples import SampleTable
@@ -266,7 +266,7 @@ class BanditResult(ExhibitResult):
     most_likely: tuple[MostLikely, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class BootstrapBand:
     """The paper's band: mean and standard deviation, in per cent, of bootstrap win rates, each on `size` of `n_prompts`
     prompts."""
@@ -293,6 +293,11 @@ class CurvePoint(Estimate):
     unrevised: int = 0
     gold_quality: float | None = None
     mean_words: float | None = None
+
+    @property
+    def id(self) -> str:
+        """The name of the point in its exhibit: ``srpo/3``."""
+        return point_id(self.line, self.x)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,9 +86,8 @@ def _cells(manifest: Manifest) -> Iterator[tuple[dict[str, Any], Estimate, float
                 yield dict(zip(_CELL, place, strict=True)), rate, result.exhibit.match(rate.match).published
         if isinstance(result, CurvesResult):
             for point in result.points:
-                id = f"{point.line}/{point.x:g}"
-                place = (result.exhibit.name, point.model, id, point.panel, METRIC)
-                yield dict(zip(_CELL, place, strict=True)), point, result.exhibit.printed(point.panel, id)
+                place = (result.exhibit.name, point.model, point.id, point.panel, METRIC)
+                yield dict(zip(_CELL, place, strict=True)), point, result.exhibit.printed(point.panel, point.id)
 
 
 def _scores(manifest: Manifest) -> Iterator[dict[str, Any]]:

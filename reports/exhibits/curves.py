@@ -13,7 +13,6 @@ from reports.line_chart import ChartLine, LineChart, LinePanel, LinePoint
 from reports.measured import all_seeds, judge, number, require_one_judge, source
 
 _DECIMALS = 1
-_MARGIN_DECIMALS = 1
 
 _READING = (
     "Two points of one line are the same checkpoint on the same prompts, and so differ more surely than their "
@@ -42,11 +41,11 @@ class _Curves:
 
     def of(self, model: str, panel: str, line: CurveLine) -> list[CurvePoint]:
         """Return the points of a line, in the order of the axis."""
-        return [self.points[model, panel, point_id(line, x)] for x in self.exhibit.x.values]
+        return [self.points[model, panel, point_id(line.id, x)] for x in self.exhibit.x.values]
 
     def printed(self, point: CurvePoint) -> float | None:
         """Return the paper's number."""
-        return self.exhibit.printed(point.panel, _id(point))
+        return self.exhibit.printed(point.panel, point.id)
 
     def verdict(self, point: CurvePoint) -> str:
         """Tell whether our number is the paper's."""
@@ -56,7 +55,7 @@ class _Curves:
 
     def name(self, point: CurvePoint) -> str:
         """Name a point: ``SRPO 3-rev., TL;DR``."""
-        return f"{self.exhibit.subject(_id(point))}, {self.exhibit.panel(point.panel).label}"
+        return f"{self.exhibit.subject(point.id)}, {self.exhibit.panel(point.panel).label}"
 
 
 def curves(manifest: Manifest, result: CurvesResult) -> tuple[list[Block], Records]:
@@ -64,7 +63,7 @@ def curves(manifest: Manifest, result: CurvesResult) -> tuple[list[Block], Recor
 
     Raises UserError for a point or a model the exhibit does not have, and for two judges.
     """
-    of = _Curves(manifest, result, {(each.model, each.panel, _id(each)): each for each in result.points})
+    of = _Curves(manifest, result, {(each.model, each.panel, each.id): each for each in result.points})
     for point in result.points:
         of.exhibit.paper.model(point.model)
         of.name(point)
@@ -77,10 +76,6 @@ def curves(manifest: Manifest, result: CurvesResult) -> tuple[list[Block], Recor
     blocks.append(_table(of))
     blocks += [table for table in (_margins(of), _gold(of)) if table]
     return blocks, _records(of)
-
-
-def _id(point: CurvePoint) -> str:
-    return f"{point.line}/{point.x:g}"
 
 
 def _band_in_words(of: _Curves) -> str:
@@ -176,10 +171,7 @@ def _rows(of: _Curves, model: str, panel: str, line: CurveLine) -> Iterator[Row]
     yield Row((line.label, "ours", *(number(point.value, _DECIMALS) for point in points)), added=bool(line.added))
     yield Row(("", "95 %", *(_interval(point.ci95) for point in points)))
     if any(point.band for point in points):
-        bands = (
-            f"{each.band.mean:.{_DECIMALS}f}±{each.band.sd:.{_DECIMALS}f}" if each.band else DASH for each in points
-        )
-        yield Row(("", "band", *bands))
+        yield Row(("", "band", *(_band_text(point.band) for point in points)))
     if any(of.printed(point) is not None for point in points):
         yield Row(("", "paper", *(number(of.printed(point), of.exhibit.decimals) for point in points)))
 
@@ -248,8 +240,8 @@ def _margin(of: _Curves, found: CurveMargin) -> Row:
     exhibit = of.exhibit
     margin = exhibit.margins[found.margin]
     sides = f"{exhibit.subject(margin.better)} − {exhibit.subject(margin.worse)}"
-    interval = f" [{found.ci95[0]:.1f}, {found.ci95[1]:.1f}]" if found.ci95 else ""
-    ours = found.note if found.difference is None else f"{found.difference:+.{_MARGIN_DECIMALS}f}{interval}"
+    interval = f" [{found.ci95[0]:.{_DECIMALS}f}, {found.ci95[1]:.{_DECIMALS}f}]" if found.ci95 else ""
+    ours = found.note if found.difference is None else f"{found.difference:+.{_DECIMALS}f}{interval}"
     return Row((f"{sides}, {exhibit.panel(margin.panel).label}", margin.where, ours, f"{margin.points:+g}"))
 
 

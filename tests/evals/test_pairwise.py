@@ -13,12 +13,13 @@ from scipy.stats import binomtest
 
 from evals import scoring
 from evals.pairwise import scores as pairwise
-from evals.pairwise.bands import Band, bootstrap_band, mean_band
+from evals.pairwise.bands import bootstrap_band, mean_band
 from evals.pairwise.scores import METRICS, Pairs, PairVerdicts, score_pairs
 from evals.scoring import measured_difference
 from evals.stats.bootstrap import mean_statistic, resample_counts
 from evals.stats.comparison import interval, paired_difference, welch_test
 from evals.stats.power import Power, power
+from harness.results.exhibits import BootstrapBand
 
 POINTS = st.sampled_from([0.0, 0.5, 1.0])
 PAIRS = st.lists(st.tuples(POINTS, POINTS), min_size=2, max_size=30).map(
@@ -340,8 +341,8 @@ def test_of_fewer_prompts_the_same_share_is_drawn() -> None:
 
 
 def test_the_band_of_several_seeds_is_that_of_one() -> None:
-    found = mean_band([Band(40.0, 3.0, 512, 1024), Band(60.0, 4.0, 510, 1020)])
-    assert found == Band(50.0, pytest.approx(12.5**0.5), 510, 1020)
+    found = mean_band([BootstrapBand(40.0, 3.0, 512, 1024), BootstrapBand(60.0, 4.0, 510, 1020)])
+    assert found == BootstrapBand(50.0, pytest.approx(12.5**0.5), 510, 1020)
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def test_points_over_a_setting_are_several_methods_revised_alike() -> None:
         ("srpo:alpha=0", 3),
         ("srpo:alpha=0.25", 3),
     ]
-    assert (point_id(line, 0.25), fig4.subject("3-rev/0.25")) == ("3-rev/0.25", "3-rev. α = 0.25")
+    assert (point_id(line.id, 0.25), fig4.subject("3-rev/0.25")) == ("3-rev/0.25", "3-rev. α = 0.25")
 
 
 def test_what_the_text_prints_is_there_with_its_place() -> None:

@@ -226,7 +226,7 @@ def test_a_point_that_the_exhibit_does_not_have_is_refused() -> None:
 def test_a_result_is_read_as_it_was_written() -> None:
     found = result("fig5", gold_quality=0.25)
     assert decode(CurvesResult, encode(found), "") == found
-    assert point_id(found.exhibit.lines[0], found.points[1].x) == "srpo/1"
+    assert point_id(found.exhibit.lines[0].id, found.points[1].x) == "srpo/1"
 
 
 def test_training_curves_have_the_labels_of_lines() -> None:
