@@ -273,10 +273,12 @@ def write_comparison(
     *,
     allow_missing: bool | None,
     resamples: int,
+    within_seeds: bool = False,
 ) -> None:
-    """Write `comparison.json`: by metric, what `compare` gives of two methods."""
+    """Write `comparison.json`: by metric, what `compare` gives of two methods, or else `compare_within_seeds`."""
     rules: dict[str, Any] = {"allow_missing": allow_missing, "resamples": resamples}
-    out.write_json("comparison.json", {each.name: compare(first, second, each.name, **rules) for each in metrics})
+    compared = compare_within_seeds if within_seeds else compare
+    out.write_json("comparison.json", {each.name: compared(first, second, each.name, **rules) for each in metrics})
 
 
 def comparison(

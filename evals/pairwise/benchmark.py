@@ -88,8 +88,8 @@ def compare_pairwise_within_seeds(
 ) -> None:
     """Write `comparison.json`: the paired difference of two sets of answers, both of the same training seeds."""
     first, second = ([pairs_of(artifact.rows(Judgment)) for artifact in side] for side in (better, worse))
-    rules: dict[str, Any] = {"allow_missing": allow_missing, "resamples": resamples}
-    out.write_json("comparison.json", {"win_rate": scoring.compare_within_seeds(first, second, "win_rate", **rules)})
+    rules: dict[str, Any] = {"allow_missing": allow_missing, "resamples": resamples, "within_seeds": True}
+    scoring.write_comparison(out, first, second, [WIN_RATE], **rules)
 
 
 @step(version=3)

@@ -34,14 +34,16 @@ def _table(revisions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     counts = [{name: f"{count}{of}" for name, count, of in _counts(each)} for each in revisions]
     names = dict.fromkeys(name for each in (*figures, *counts) for name in each)
     columns = [name for name in names if name.rpartition(" ")[2] not in _QUARTILES.keys() - {"mean"}]
-    rows = [[str(each["revision"])] for each in revisions]
-    for row, found in zip(rows, (one | other for one, other in zip(figures, counts, strict=True)), strict=True):
-        row += [found.get(name, "-") for name in columns]
+    cells = (figure | count for figure, count in zip(figures, counts, strict=True))
+    rows = [
+        [str(each["revision"]), *(found.get(name, "-") for name in columns)]
+        for each, found in zip(revisions, cells, strict=True)
+    ]
     yield from aligned([["revision", *columns], *rows], words=())
     for each in revisions:
-        for name in ("", "length_controlled_winrate "):
-            if reason := each.get("withheld" if not name else "length_controlled_withheld"):
-                yield f"  revision {each['revision']}: {name or 'scores '}withheld: {reason}"
+        for name, key in (("scores", "withheld"), ("length_controlled_winrate", "length_controlled_withheld")):
+            if reason := each.get(key):
+                yield f"  revision {each['revision']}: {name} withheld: {reason}"
 
 
 def _lines(scores: Mapping[str, Any]) -> Iterator[str]:

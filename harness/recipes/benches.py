@@ -219,8 +219,7 @@ def _recipe_setting(name: str, choice: BenchChoice) -> PairSetting:
     recipe = _limited_recipe(choice)
     if choice.judge is not None:
         recipe = replace(recipe, judge=JudgeRole.of(choice.judge))
-    setting = pairs_on(recipe, name)
-    return setting
+    return pairs_on(recipe, name)
 
 
 def _official_setting(name: str, choice: BenchChoice) -> PairSetting:
