@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PIP := $(VENV)/bin/pip install --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce report test vllm check clean
+.PHONY: help install reproduce report report-sgpo report-srpo test vllm check clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -16,10 +16,16 @@ install: $(STAMP)  ## create .venv/ with the exact versions of constraints.txt
 reproduce: $(RUNS)  ## reproduce Table 3 of the SGPO paper on the embedded scale
 	$(VENV)/bin/harness reproduce sgpo/table3
 
-report: $(STAMP)  ## write docs/report/ and the numbers of README.md and docs/ anew, from five training seeds
+report: report-sgpo report-srpo  ## write docs/report/, docs/srpo/ and the numbers of README.md and docs/ anew, from five training seeds
+
+report-sgpo: $(STAMP)
 	$(VENV)/bin/harness reproduce sgpo/all --seeds 5 --run-dir runs/report
 	$(VENV)/bin/python benchmarks/regress_alarms.py --run-dir runs/report/alarms --json runs/report/alarms.json
 	$(VENV)/bin/python docs/make_report.py runs/report/sgpo/all --alarms runs/report/alarms.json
+
+report-srpo: $(STAMP)
+	$(VENV)/bin/harness reproduce srpo/all --seeds 5 --run-dir runs/report
+	$(VENV)/bin/python docs/make_report.py runs/report/srpo/all
 
 test: $(STAMP)  ## run the test suite
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile

@@ -1,8 +1,9 @@
-"""Writes what the documentation shows of a run: docs/report/, docs/table3.png, and the marked blocks of three pages.
+"""Writes what the documentation shows of a paper's run: its report, docs/report/ or docs/srpo/, and blocks of pages.
 
     .venv/bin/python docs/make_report.py runs/report/sgpo/all [--alarms runs/report/alarms.json]
+    .venv/bin/python docs/make_report.py runs/report/srpo/all
 
-All of it comes from the run's manifest by the report's own renderer, so that README.md and docs/report/ say the same.
+All of it comes from the run's manifest by the report's own renderer, so that README.md and the report say the same.
 The alarms are those of benchmarks/regress_alarms.py, counted at the commit of the run. A block stands between two
 comments, ``<!-- block NAME: ... -->`` and ``<!-- end NAME -->``, and is replaced as a whole; what stands around it is
 left alone. `make report` calls this.
@@ -13,6 +14,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,35 @@ from reports.markdown import markdown, markdown_report
 from reports.report import build_report
 
 ROOT = Path(__file__).parents[1]
-TABLE = "table3"
-PAGES: Mapping[str, tuple[str, ...]] = {
-    "README.md": ("headline", "table3"),
-    "docs/report/README.md": ("headline", "claims"),
-    "docs/regress.md": ("alarms",),
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the documentation shows the run of a paper."""
+
+    folder: str
+    """Of report.md, its figures/, and a README.md."""
+    pages: Mapping[str, tuple[str, ...]]
+    """Each page and its blocks."""
+    table: str = ""
+    """The exhibit that README.md shows, as a table and a figure, if any."""
+
+
+PLACES: Mapping[str, Place] = {
+    "sgpo": Place(
+        "docs/report",
+        {
+            "README.md": ("sgpo-headline", "sgpo-table3"),
+            "docs/report/README.md": ("sgpo-headline", "sgpo-claims"),
+            "docs/regress.md": ("alarms",),
+        },
+        "table3",
+    ),
+    "srpo": Place(
+        "docs/srpo", {"README.md": ("srpo-headline",), "docs/srpo/README.md": ("srpo-headline", "srpo-claims")}
+    ),
 }
-"""Each page and its blocks."""
+"""By the paper's name."""
 ALARMS = "docs/regress_alarms.json"
 """Where the counted alarms lie beside the page that shows them."""
 
@@ -39,10 +63,11 @@ ALARMS = "docs/regress_alarms.json"
 def make(run: Path, alarms: Path | None, root: Path = ROOT) -> None:
     """Write the documents of the finished run in `run` below `root`; without `alarms` theirs stay as they are.
 
-    Nothing is written before all is made. Raises UserError for a run without Table 3, a page without its blocks, and
-    alarms of another commit.
+    Nothing is written before all is made. Raises UserError for a run of a paper that the documentation does not show,
+    or without the table of the first page, a page without its blocks, and alarms of another commit.
     """
     manifest = read_manifest(run)
+    place = place_of(manifest)
     report = build_report(manifest)
     blocks = report_blocks(manifest, report)
     files = {}
@@ -51,37 +76,55 @@ def make(run: Path, alarms: Path | None, root: Path = ROOT) -> None:
         require_one_commit(manifest, counted)
         files[ALARMS] = (json.dumps(counted, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
         blocks["alarms"] = alarms_block(counted)
-    for page, names in PAGES.items():
+    for page, names in place.pages.items():
         text = (root / page).read_text(encoding="utf-8")
         shown = {name: blocks[name] for name in names if name in blocks}
         files[page] = replace_blocks(text, shown, page).encode("utf-8")
-    files |= documents(report)
-    for stale in (root / "docs/report/figures").glob("*.png"):
+    files |= documents(place, report)
+    for stale in (root / place.folder / "figures").glob("*.png"):
         stale.unlink()
     for path, content in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         replace_file(root / path, content)
 
 
-def documents(report: Report) -> dict[str, bytes]:
+def place_of(manifest: Manifest) -> Place:
+    """Where the run's paper is shown. Raises UserError where it is not."""
+    try:
+        return PLACES[manifest.paper.name]
+    except KeyError:
+        raise UserError(f"the documentation shows runs of {', '.join(PLACES)}, not of {manifest.paper.name}") from None
+
+
+def documents(place: Place, report: Report) -> dict[str, bytes]:
     """Path -> content of what is written as a whole: the report, its figures, and the first page's."""
-    files = {"docs/report/report.md": markdown_report(report).encode("utf-8")}
+    files = {f"{place.folder}/report.md": markdown_report(report).encode("utf-8")}
     for figure in report.figures:
-        files[f"docs/report/{figure.path}.png"] = draw(figure).png
-    return files | {"docs/table3.png": files[f"docs/report/figures/{TABLE}.png"]}
+        files[f"{place.folder}/{figure.path}.png"] = draw(figure).png
+    if place.table:
+        files[f"docs/{place.table}.png"] = files[f"{place.folder}/figures/{place.table}.png"]
+    return files
 
 
 def report_blocks(manifest: Manifest, report: Report) -> dict[str, str]:
     """Name -> Markdown of the blocks that a run fills."""
-    tables = [each for view in report.exhibits if view.name == TABLE for each in _of_kind(view.section.blocks, Table)]
-    if not tables or not any(figure.name == TABLE for figure in report.figures):
-        raise UserError(f"the run has no {TABLE} to show on the first page; make it with: harness reproduce all")
+    paper, table = manifest.paper.name, place_of(manifest).table
     said = next(iter(markdown(Prose(report.answer))))
-    return {
-        "headline": f"{said} Made at {commit_of(manifest)} by `{manifest.command}`.",
-        "table3": "\n\n".join(markdown(tables[0])),
-        "claims": next(markdown(report.claims), ""),
+    blocks = {
+        f"{paper}-headline": f"{said} Made at {commit_of(manifest)} by `{manifest.command}`.",
+        f"{paper}-claims": next(markdown(report.claims), ""),
     }
+    if table:
+        blocks[f"{paper}-{table}"] = table_block(report, table)
+    return blocks
+
+
+def table_block(report: Report, exhibit: str) -> str:
+    """The Markdown of an exhibit's table. Raises UserError where the run has no such table, or no figure of it."""
+    tables = [each for view in report.exhibits if view.name == exhibit for each in _of_kind(view.section.blocks, Table)]
+    if not tables or not any(figure.name == exhibit for figure in report.figures):
+        raise UserError(f"the run has no {exhibit} to show on the first page; make it with: harness reproduce all")
+    return "\n\n".join(markdown(tables[0]))
 
 
 def _of_kind(blocks: Sequence[Any], kind: type) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from docs.make_report import ALARMS, PAGES, ROOT, alarms_block, block_of, commit_of, make, replace_blocks
+from docs.make_report import ALARMS, PLACES, ROOT, Place, alarms_block, block_of, commit_of, make, replace_blocks
 from harness.errors import UserError
 from harness.results.manifest import parse_manifest
 from tests.reports.conftest import made_up_manifest, write_manifest
@@ -28,7 +28,7 @@ ALARMS_COUNTED: dict[str, Any] = {
 
 def pages_in(root: Path) -> Path:
     """The repository's pages, alone, in a folder of their own."""
-    for page in PAGES:
+    for page in PLACES["sgpo"].pages:
         (root / page).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / page, root / page)
     (root / "docs/report/figures").mkdir()
@@ -55,29 +55,31 @@ def files_of(root: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-def disagreements(root: Path) -> list[str]:
-    """What README.md, or another page, says otherwise than the report in docs/report/."""
-    report = (root / "docs/report/report.md").read_text(encoding="utf-8")
-    pages = {page: (root / page).read_text(encoding="utf-8") for page in PAGES}
+def disagreements(root: Path, paper: str = "sgpo") -> list[str]:
+    """What README.md, or another page, says otherwise than the paper's report beside it."""
+    place = PLACES[paper]
+    report = (root / place.folder / "report.md").read_text(encoding="utf-8")
+    pages = {page: (root / page).read_text(encoding="utf-8") for page in place.pages}
+    blocks = {(page, name): block_of(pages[page], name, page) for page, names in place.pages.items() for name in names}
     found = []
-    headlines = {block_of(pages[page], "headline", page) for page in ("README.md", "docs/report/README.md")}
+    headlines = {content for (_, name), content in blocks.items() if name == f"{paper}-headline"}
     [headline] = headlines if len(headlines) == 1 else [""]
     if not headline:
-        found.append("the headlines of README.md and docs/report/README.md differ")
+        found.append("the headlines of two pages differ")
     commit = re.search(r"Made at commit ([0-9a-f]{12})", headline)
     if not commit or f"| git commit | {commit[1]}" not in report:
         found.append("the commit is not the report's")
-    if f"\n\n{block_of(pages['README.md'], 'table3', 'README.md')}\n\n" not in report:
-        found.append("Table 3 is not the report's")
-    if f"\n\n{block_of(pages['docs/report/README.md'], 'claims', 'docs/report/README.md')}\n\n" not in report:
-        found.append("the claims are not the report's")
     if headline.partition(" Made at commit")[0] not in report:
         found.append("the headline is not the report's")
+    for (page, name), content in blocks.items():
+        if name not in (f"{paper}-headline", "alarms") and f"\n\n{content}\n\n" not in report:
+            found.append(f"{name} in {page} is not the report's")
     return found
 
 
-def test_the_pages_say_what_the_report_beside_them_says() -> None:
-    assert disagreements(ROOT) == [], "make report writes them anew"
+@pytest.mark.parametrize("paper", PLACES)
+def test_the_pages_say_what_the_report_beside_them_says(paper: str) -> None:
+    assert disagreements(ROOT, paper) == [], "make report writes them anew"
 
 
 def test_the_page_on_regress_shows_the_alarms_beside_it() -> None:
@@ -88,12 +90,13 @@ def test_the_page_on_regress_shows_the_alarms_beside_it() -> None:
     assert block_of(page, "alarms", "docs/regress.md") == alarms_block(counted), "make report writes it anew"
 
 
-def test_every_picture_and_link_of_the_report_is_there() -> None:
-    for page in (ROOT / "docs/report/report.md", ROOT / "docs/report/README.md"):
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_every_picture_and_link_of_the_report_is_there(place: Place) -> None:
+    for page in (ROOT / place.folder / "report.md", ROOT / place.folder / "README.md"):
         text = page.read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#]+)\)", text):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
-        assert all(f'<a id="{place}"></a>' in text for place in re.findall(r"\]\(#([^)]+)\)", text))
+        assert all(f'<a id="{anchor}"></a>' in text for anchor in re.findall(r"\]\(#([^)]+)\)", text))
 
 
 def test_all_pages_are_made_from_one_manifest(made: Path) -> None:
@@ -101,7 +104,7 @@ def test_all_pages_are_made_from_one_manifest(made: Path) -> None:
     figures = {path.name for path in (made / "docs/report/figures").iterdir()}
     assert figures == {"table3.png", "fig8.png"}
     assert (made / "docs/table3.png").read_bytes() == (made / "docs/report/figures/table3.png").read_bytes()
-    headline = block_of((made / "README.md").read_text(encoding="utf-8"), "headline", "README.md")
+    headline = block_of((made / "README.md").read_text(encoding="utf-8"), "sgpo-headline", "README.md")
     assert headline.startswith("With 5 training seeds") and "Made at commit ffffffffffff by `harness" in headline
     assert "| 2 + 2 | 4 of 200 (2.0 %) | 4.5 % | 0.50 |" in (made / "docs/regress.md").read_text(encoding="utf-8")
     assert json.loads((made / ALARMS).read_text(encoding="utf-8")) == ALARMS_COUNTED
@@ -110,9 +113,9 @@ def test_all_pages_are_made_from_one_manifest(made: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "old", "new", "said"),
     [
-        ("README.md", "| SGPO | ", "| SGPO | 99.9 ", "Table 3"),
+        ("README.md", "| SGPO | ", "| SGPO | 99.9 ", "sgpo-table3"),
         ("README.md", "Made at commit f", "Made at commit e", "headlines"),
-        ("docs/report/README.md", "| holds |", "| fails |", "claims"),
+        ("docs/report/README.md", "| holds |", "| fails |", "sgpo-claims"),
         ("docs/report/report.md", "git commit | ffff", "git commit | eeee", "commit"),
         ("docs/report/report.md", "**With 5 training seeds", "**With 4 training seeds", "headline"),
     ],
