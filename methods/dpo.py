@@ -27,4 +27,4 @@ class DPO(PreferenceMethod):
     def build(self, inputs: Inputs) -> Artifact:
         """Return the initial policy trained to prefer the data's chosen answers to its rejected ones."""
         policy, pairs = inputs.checkpoint("sft"), inputs.data("preference_data")
-        return self.preference_stage(inputs, policy, pairs).append_label("DPO")
+        return self.preference_stage(inputs, policy, pairs).append_label(self.loss.kind.upper())
