@@ -21,6 +21,7 @@ METHODS = Registry(
         "spin": "methods.spin:SPIN",
         "sgpo": "methods.sgpo:SGPO",
         "srpo": "methods.srpo:SRPO",
+        "sapo": "methods.sapo:SAPO",
     },
 )
 

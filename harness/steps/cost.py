@@ -20,7 +20,7 @@ from harness.models.hub import RepositoryKind
 from harness.steps.estimates import Estimates, NumberEstimate, PlanNote, load_estimates
 from harness.training.losses import PreferenceLoss, ScoredSequence, shows_drafts
 from harness.training.memory import RowSize
-from harness.training.settings import TrainingSettings
+from harness.training.settings import OnlineSettings, TrainingSettings
 
 COUNTED_ROWS = 300
 """Rows whose tokens are counted where all could be."""
@@ -206,6 +206,8 @@ class Training:
     revision_prompt: str = ""
     reference: Artifact | None = None
     scores_reference: bool = False
+    online: OnlineSettings | None = None
+    """Of a training that makes its pairs itself, of the demonstrations in `data`."""
 
     @property
     def sequences(self) -> int:
