@@ -51,6 +51,8 @@ class Stage:
     reference_policy: str | None
     size: RowSize
     """Of the longest row."""
+    models_beside: int
+    """Those in memory that are not trained."""
 
 
 def stages(experiments: Sequence[Experiment], graph: GraphEstimates) -> list[Stage]:
@@ -92,6 +94,7 @@ def _stage(artifact: Artifact, cost: Training, model: str, methods: list[str], g
         starts_from=short_label(cost.start) if cost.start.inputs else "base",
         reference_policy=short_label(cost.reference) if cost.reference else None,
         size=cost.longest(rows),
+        models_beside=cost.models_beside,
     )
 
 

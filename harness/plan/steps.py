@@ -184,10 +184,12 @@ class StepCosts:
         rows, settings = self.graph.rows(cost.data), cost.settings
         tokens = rows.count * cost.tokens(rows) * settings.epochs
         training = self._running(artifact, "training", "preference" if cost.loss else "sft", rows, tokens)
-        if not cost.scores_reference:
-            return training
-        scoring = self._running(artifact, "training", "likelihood", rows, tokens)
-        return replace(training, seconds=total([training.seconds, scoring.seconds]))
+        parts = [training]
+        if cost.scores_reference or (cost.online and cost.reference):
+            parts.append(self._running(artifact, "training", "likelihood", rows, tokens))
+        if drawn := cost.drawn_tokens(rows) * settings.epochs:
+            parts.append(self._running(artifact, "training", "generation", rows, drawn))
+        return replace(training, seconds=total(each.seconds for each in parts))
 
     def _running(self, artifact: Artifact, work: Work, kind: Kind, rows: RowEstimate, tokens: float) -> StepCost:
         """Forecast a model's run over so many `tokens` of `rows`. Raises UnknownCost."""

@@ -202,7 +202,8 @@ def _stage_memory(
     match cost:
         case Training():
             size = _longest(cost, context)
-            return stage_memory(shape, cost.settings, context.recipe.compute, size=size, on_gpu=on_gpu)
+            compute, beside = context.recipe.compute, cost.models_beside
+            return stage_memory(shape, cost.settings, compute, size=size, on_gpu=on_gpu, models_beside=beside)
         case Likelihood(data, _, pairs) if pairs:
             return reference_memory(shape, pairs.longest(context.graph.known_rows(data)))
         case Likelihood():

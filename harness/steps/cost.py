@@ -210,6 +210,18 @@ class Training:
     """Of a training that makes its pairs itself, of the demonstrations in `data`."""
 
     @property
+    def models_beside(self) -> int:
+        """How many models are in memory beside the one that is trained: one that makes its pairs has two."""
+        return 0 if self.online is None else 1 + (self.reference is not None)
+
+    def drawn_tokens(self, rows: RowEstimate) -> float:
+        """Return the tokens that the training itself draws in an epoch."""
+        if self.online is None:
+            return 0.0
+        length = rows.answer if self.online.segment is None else min(self.online.segment, rows.answer)
+        return rows.count * length * self.online.responses / self.online.sample_every
+
+    @property
     def sequences(self) -> int:
         """How many sequences of tokens the loss of one row takes."""
         return len(self.loss.sequences) if self.loss else 1
