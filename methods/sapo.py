@@ -1,22 +1,21 @@
 """SAPO: self-augmented preference optimization (arXiv 2405.20830, Algorithm 1)."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from harness.engine.artifacts import Artifact
+from harness.steps.data import chosen_responses
 from harness.steps.train import train_online
 from harness.training.settings import OnlineSettings
-from methods.base import Card, Inputs, Needs, PreferenceMethod
+from methods.base import Card, Inputs, Needs, TrainedPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
-class SAPO(PreferenceMethod):
-    """Self-augmented preference optimization: the chosen answers are demonstrations, and a moving average of the policy
-    rewrites a segment of each into the rejected one, while the policy trains."""
+class SAPO(TrainedPolicy):
+    """Self-augmented preference optimization: of the data it takes the chosen answers alone. While the policy trains, its
+    moving average rewrites a segment of each into the rejected one."""
 
     online: OnlineSettings
-    start: Literal["base", "sft"] = "sft"
-    """What the policy starts from; with the ORPO loss, which imitates as well, that may be the base model."""
 
     card: ClassVar = Card(
         summary="demonstrations against answers of which the policy's moving average has drawn a segment anew",
@@ -32,14 +31,14 @@ class SAPO(PreferenceMethod):
             "epochs": "4 (section 5.1)",
         },
     )
-    needs: ClassVar = Needs(data=("demonstrations",))
+    needs: ClassVar = Needs(data=("preference_data",))
 
     def build(self, inputs: Inputs) -> Artifact:
         """Return π_θ, trained on (x, y⁺, y⁻) that Algorithm 1 samples, keeps in a replay buffer and draws."""
-        policy = inputs.base if self.start == "base" else inputs.checkpoint("sft")
+        demonstrations = chosen_responses(preference_data=inputs.data("preference_data"))
         return train_online(
-            policy=policy,
-            demonstrations=inputs.data("demonstrations"),
+            policy=self.initial_policy(inputs),
+            demonstrations=demonstrations,
             loss=self.loss,
             settings=self.training,
             online=self.online,

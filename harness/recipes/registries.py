@@ -16,6 +16,7 @@ METHODS = Registry(
     kind="method",
     group="harness.methods",
     builtin={
+        "base": "methods.base_model:BaseModel",
         "sft": "methods.sft:SFT",
         "dpo": "methods.dpo:DPO",
         "spin": "methods.spin:SPIN",
