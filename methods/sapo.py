@@ -12,8 +12,8 @@ from methods.base import Card, Inputs, Needs, TrainedPolicy
 
 @dataclass(frozen=True, kw_only=True)
 class SAPO(TrainedPolicy):
-    """Self-augmented preference optimization: of the data it takes the chosen answers alone. While the policy trains, its
-    moving average rewrites a segment of each into the rejected one."""
+    """Self-augmented preference optimization: of the data it takes the chosen answers alone. While the policy trains,
+    its moving average rewrites a segment of each into the rejected one."""
 
     online: OnlineSettings
 

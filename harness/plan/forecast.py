@@ -245,9 +245,7 @@ def _memory(stages: Sequence[Stage], steps: Iterable[PlannedStep], costs: StepCo
         if shape is None:
             continue
         needs = [
-            stage_memory(
-                shape, each.settings, compute, size=each.size, on_gpu=on_gpu, models_beside=each.models_beside
-            )
+            stage_memory(shape, each.settings, compute, size=each.size, on_gpu=on_gpu, models_beside=each.models_beside)
             for each in own
         ]
         peak, stage = max(zip(needs, own, strict=True), key=lambda each: each[0].total)
