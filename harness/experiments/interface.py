@@ -37,9 +37,14 @@ class Request:
     are_seeds_usual: bool = False
     """Whether nobody asked for a number of training seeds."""
 
-    def for_exhibit(self, exhibit: AnyExhibit) -> "Request":
-        """Return the request with the exhibit's own number of training seeds, unless somebody asked for one."""
-        if not self.are_seeds_usual:
+    def for_exhibit(self, exhibit: AnyExhibit, *, by_itself: bool = True) -> "Request":
+        """Return the request with the exhibit's own number of training seeds, unless somebody asked for one.
+
+        Who asks for some of an exhibit that is not `by_itself` means those of the policies that others train: one without
+        base models, whose seeds are data sets, then keeps its own number if that is larger.
+        """
+        asked = 0 if self.are_seeds_usual else len(self.seeds)
+        if asked and (by_itself or exhibit.models or exhibit.seeds <= asked):
             return self
         return replace(self, seeds=tuple(range(self.seeds[0], self.seeds[0] + exhibit.seeds)))
 
