@@ -40,8 +40,8 @@ class Request:
     def for_exhibit(self, exhibit: AnyExhibit, *, by_itself: bool = True) -> "Request":
         """Return the request with the exhibit's own number of training seeds, unless somebody asked for one.
 
-        Who asks for some of an exhibit that is not `by_itself` means those of the policies that others train: one without
-        base models, whose seeds are data sets, then keeps its own number if that is larger.
+        In a run of several, where an exhibit is not `by_itself`, the seeds of checkpoints are asked for: one without base
+        models, whose seeds are data sets, keeps its own number if that is larger.
         """
         asked = 0 if self.are_seeds_usual else len(self.seeds)
         if asked and (by_itself or exhibit.models or exhibit.seeds <= asked):
