@@ -40,7 +40,7 @@ class Request:
     def for_exhibit(self, exhibit: AnyExhibit, *, by_itself: bool = True) -> "Request":
         """Return the request with the exhibit's own number of training seeds, unless somebody asked for one.
 
-        In a run of several, where an exhibit is not `by_itself`, the seeds of checkpoints are asked for: one without base
+        In a run of several, where it is not `by_itself`, seeds of checkpoints are asked for: an exhibit without base
         models, whose seeds are data sets, keeps its own number if that is larger.
         """
         asked = 0 if self.are_seeds_usual else len(self.seeds)
