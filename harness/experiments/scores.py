@@ -37,6 +37,9 @@ class BenchCell:
     """Whether the rows are a judge's verdicts on pairs."""
 
 
+ANSWERING = ("respond", "answer_two_turns")
+"""The steps that draw the answers that rows are about."""
+
 Benches = Mapping[str, tuple[Benchmark[Any], Setting]]
 """Each benchmark of a table, and what it is run with."""
 
@@ -84,7 +87,7 @@ class ScoresExperiment(Experiment):
                     metric=column.metric,
                     **metric_fields(scores, column.metric),
                     n=self.recipe.benches[cell.bench].size,
-                    judge=self.fingerprints[cell.bench],
+                    judge=self.fingerprints[cell.bench] if cell.is_judged else "",
                     artifact=place(cell.score),
                     judgments=tuple(place(judged) for judged in cell.judgments),
                 )
@@ -168,7 +171,7 @@ def _tests(table: ScoreTable, benches: Benches, cells: Sequence[BenchCell]) -> T
 
 
 def _answers(cell: BenchCell) -> list[Artifact]:
-    return [parent for judged in cell.judgments for parent in judged.parents() if parent.step == "respond"]
+    return [parent for judged in cell.judgments for parent in judged.parents() if parent.step in ANSWERING]
 
 
 def _gold(cell: BenchCell, store: Store) -> dict[str, float]:
