@@ -1,5 +1,6 @@
 """Answers to questions of two turns: a checkpoint's, the second in view of its own first, or a file's."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,12 +21,8 @@ from harness.records import Message, Prompt, Response
 from harness.steps.cost import CostContext, Generation, RowEstimate
 from harness.steps.respond import CUT_OFF_SHARE, longest_first, prompt_seed
 
-ANSWER_TOKENS = 300.0
-"""What an answer is assumed to take, where a checkpoint has given none: FastChat's references have 190, chat models'
-answers more."""
-
-ROLE_SPREAD = 0.3
-"""How far off that may be, as a share."""
+STAND_IN_CHARACTERS = 1200
+"""Of an answer that is not there yet, where there is no reference to take the length of."""
 
 
 def turn_id(question: str, turn: int) -> str:
@@ -47,13 +44,13 @@ def second_prompt(question: TwoTurnQuestion, answer: str) -> Prompt:
 def _answer_rows(context: CostContext) -> RowEstimate:
     """Estimate two answers a question, the second of which is asked for in view of the first."""
     questions, sampling = context.rows("questions"), context.artifact.arguments["sampling"].otherwise
-    answer = min(questions.answer or ANSWER_TOKENS, sampling.max_new_tokens)
+    answer = min(questions.answer, sampling.max_new_tokens)
     return RowEstimate(
         count=2 * questions.count,
         most=2 * questions.most,
         prompt=1.5 * questions.prompt + answer / 2,
         answer=answer,
-        spread=max(questions.spread, ROLE_SPREAD),
+        spread=questions.spread,
         assumptions=questions.assumptions,
     )
 
@@ -185,8 +182,7 @@ def answered_questions(questions: Sequence[TwoTurnQuestion], responses: Sequence
 
 
 def stand_in_answers(questions: Sequence[TwoTurnQuestion]) -> list[Response]:
-    """Return texts as long as the references, for a forecast before there are answers; as long as is assumed where
-    there are no references."""
-    lengths = [len(text) for question in questions for text in question.references]
-    text = "word " * round(fmean(lengths) / 5 if lengths else ANSWER_TOKENS)
+    """Return texts as long as the references are on average, for a forecast before there are answers."""
+    lengths = [len(text) for question in questions for text in question.references] or [STAND_IN_CHARACTERS]
+    text = ("word " * math.ceil(fmean(lengths) / len("word "))).strip()
     return [row for question in questions for row in paired(question, (text, text), "stand-in")]

@@ -182,10 +182,17 @@ def _grade_row(grade: StoredGrade) -> dict[str, Any]:
         "judge": [grade.judge, grade.prompt],
         "user_prompt": grade.user_prompt,
         "judgment": grade.judgment,
-        "score": FAILED_SCORE if grade.rating is None else grade.rating,
+        "score": _score(grade.rating),
         "turn": grade.turn,
         "category": grade.category,
     }
+
+
+def _score(rating: float | None) -> float:
+    """Return a rating as FastChat writes it: a whole one without decimals."""
+    if rating is None:
+        return FAILED_SCORE
+    return int(rating) if rating == int(rating) else rating
 
 
 CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")

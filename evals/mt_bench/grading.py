@@ -136,7 +136,7 @@ def _grading_cost(context: CostContext) -> Asking | None:
 _FIELDS = ("question", "question_1", "question_2", "answer", "answer_1", "answer_2")
 
 
-@step(version=1, work="asking", rows=lambda context: context.rows("outputs"), cost=_grading_cost)
+@step(version=1, work="asking", cost=_grading_cost)
 def grade_answers(
     out: Output,
     *,

@@ -34,7 +34,9 @@ class GradeFiles(VerdictFiles):
         return {
             "model": grades[0].model,
             "judge": grades[0].judge or None,
-            "departure": PUBLISHED.departure_of_file(n_graded, grades[0].judge, "", others),
+            "departure": PUBLISHED.departure_of_file(
+                n_graded if own else PUBLISHED.n_items, grades[0].judge, "", others
+            ),
             "contradictions": contradictions(grades),
             "metrics": [metric.name for metric in METRICS],
             **score_one(

@@ -151,7 +151,7 @@ def _official_rows(context: CostContext) -> RowEstimate:
     return context.data_set(f"{OFFICIAL_DATA}{BENCH}", PUBLISHED.n_items).first(context.params["size"])
 
 
-@step(version=1, rows=_official_rows, cost=lambda context: Fetch("space", f"{OFFICIAL_DATA}{BENCH}"))
+@step(version=1, rows=_official_rows, cost=lambda context: Fetch("dataset", f"{OFFICIAL_DATA}{BENCH}"))
 def official_questions(out: Output, *, bench: str, source: str | None, size: int, fingerprint: str) -> None:
     """Write the first `size` of MT-Bench's questions; `fingerprint` is that of all of them."""
     found = load_questions(source)

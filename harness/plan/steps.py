@@ -100,6 +100,8 @@ class GraphEstimates:
             return None
         with path.open(encoding="utf-8") as lines:
             sample = [json.loads(line) for line in islice(lines, COUNTED_ROWS)]
+        if any("prompt" not in row for row in sample):  # rows of another kind, such as questions of several turns
+            return None
         return counted_rows(sample, int(count), in_words=is_embedded(artifact))
 
 
