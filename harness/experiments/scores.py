@@ -87,7 +87,7 @@ class ScoresExperiment(Experiment):
                     metric=column.metric,
                     **metric_fields(scores, column.metric),
                     n=self.recipe.benches[cell.bench].size,
-                    judge=self.fingerprints[cell.bench] if cell.is_judged else "",
+                    judge=self.fingerprints[cell.bench],
                     artifact=place(cell.score),
                     judgments=tuple(place(judged) for judged in cell.judgments),
                 )
