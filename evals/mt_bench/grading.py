@@ -88,11 +88,11 @@ class GradedTurn:
     def _values(self) -> dict[str, str]:
         """Return what the prompts' fields stand for."""
         question, (first, second) = self.of.question, self.of.answers
-        shown = {
+        values = {
             **{"question": question.turns[0], "question_1": question.turns[0], "question_2": question.turns[1]},
             **{"answer": first.text, "answer_1": first.text, "answer_2": second.text},
         }
-        return shown | dict(zip(("ref_answer_1", "ref_answer_2"), question.references, strict=False))
+        return values | dict(zip(("ref_answer_1", "ref_answer_2"), question.references, strict=False))
 
 
 def _read(reply: ChatReply | CallFailure) -> tuple[str, float | None, VerdictState, str]:
@@ -119,14 +119,14 @@ def _grading_cost(context: CostContext) -> Asking | None:
         return None
     questions, answers = context.rows("questions"), context.rows("outputs")
     calls = answers.most * context.params["repeats"]
-    shown = 1.5 * (questions.prompt / 2 + answers.answer)
+    content = 1.5 * (questions.prompt / 2 + answers.answer)
     own = chat_tokens(prompts.second_turn.messages(dict.fromkeys(_FIELDS, "")))
     return Asking(
         endpoint=judge,
         role="judge",
         purpose="mt_bench",
         calls=calls,
-        prompt_tokens=about(calls * (own + shown), answers.spread),
+        prompt_tokens=about(calls * (own + content), answers.spread),
         completion_tokens=reply_tokens(prompts.max_tokens, calls),
         explains=True,
         assumptions=answers.assumptions,

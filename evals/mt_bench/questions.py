@@ -52,7 +52,7 @@ GRADED_BY_REFERENCE = ("comparison", "correction")
 
 @dataclass(frozen=True, slots=True)
 class TwoTurnQuestion:
-    """What is asked in two turns; `references` answer both where they are graded by references, and else are none."""
+    """A question of two turns; `references` answer both where they are graded by references, and else are none."""
 
     id: str
     category: str

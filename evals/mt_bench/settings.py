@@ -1,4 +1,4 @@
-"""How MT-Bench is answered and graded: configs/official/mt_bench.yaml."""
+"""The settings of MT-Bench's answers and grades: configs/official/mt_bench.yaml."""
 
 import re
 from collections.abc import Mapping
@@ -15,8 +15,10 @@ _FIELD = re.compile(r"\{(question|question_1|question_2|answer|answer_1|answer_2
 
 @dataclass(frozen=True, slots=True)
 class GradingPrompt:
-    """What a judge is told to grade one answer; FastChat's fields in braces stand for questions, answers and
-    references, and other braces for themselves. `name` is the prompt's own in FastChat's files."""
+    """The words that ask a judge to grade one answer. `name` is the prompt's own in FastChat's files.
+
+    FastChat's fields in braces stand for questions, answers and references, and other braces for themselves.
+    """
 
     name: str
     user: str
