@@ -77,10 +77,20 @@ def load_questions(folder: str | None = None) -> OfficialQuestions:
     references without both of them.
     """
     path, references, source = _files(folder)
-    answers = _read_references(references)
-    questions = tuple(_question(row, where, answers, references) for where, row in read_rows(path))
-    _require_distinct(path, [question.id for question in questions])
+    questions = questions_in(path, _read_references(references), references)
     return OfficialQuestions(questions, source, fingerprint(questions))
+
+
+def questions_in(
+    path: Path, references: Mapping[str, tuple[str, ...]], references_path: Path
+) -> tuple[TwoTurnQuestion, ...]:
+    """Return the questions in a file with their `references`, by question, which were read from `references_path`.
+
+    Raises UserError as `load_questions` does.
+    """
+    questions = tuple(_question(row, where, references, references_path) for where, row in read_rows(path))
+    _require_distinct(path, [question.id for question in questions])
+    return questions
 
 
 def fingerprint(questions: Iterable[TwoTurnQuestion]) -> str:
