@@ -53,7 +53,7 @@ def prefetch(name: str, choice: Choice, report: Callable[[str], None]) -> None:
         graph = ancestry(target for experiment in experiments for target in experiment.targets())
     known = [artifact for artifact in graph if not has_placeholder(artifact.params)]
     downloads = dict.fromkeys(filter(None, map(_download, known)))
-    official = list(_official_lines(known))
+    official = list(official_lines(known))
     failed = {**unresolved, **_fetch_all(downloads, report)}
     for line in (*official, *_endpoint_lines(graph)):
         report(line)
@@ -99,7 +99,7 @@ def _fetch(download: Download, report: EventHandler) -> str:
     return _line(str(download), repository.kind, sum(sizes.values()), "was there" if is_there else "fetched")
 
 
-def _official_lines(graph: Sequence[Artifact]) -> Iterator[str]:
+def official_lines(graph: Sequence[Artifact]) -> Iterator[str]:
     """Yield the benches' own instructions and baselines, which building the graph has fetched."""
     steps = [artifact for artifact in graph if artifact.step == "baseline_responses"]
     benches = dict.fromkeys(step.params["bench"] for step in steps if step.params["source"] is None)

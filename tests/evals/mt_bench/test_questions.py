@@ -15,6 +15,8 @@ from evals.mt_bench.questions import (
     load_questions,
     question_rows,
 )
+from harness.commands.prefetch import official_lines
+from harness.engine.artifacts import ancestry
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.mini.roles import read_role
@@ -93,6 +95,9 @@ def test_the_hub_has_them_in_the_space_of_the_benchmark(tmp_path: Path, monkeypa
         use_hub(monkeypatch, server.url, tmp_path / "cache")
         found = load_questions()
         assert found.source == f"{HUB}@{COMMIT[:12]}"
+        graph = ancestry([question_rows(DataRole("official:mt_bench", 80))])
+        [line] = official_lines(graph)
+        assert line.startswith("space     lmsys/mt-bench") and line.endswith("is there")
         server.failing = True
         assert load_questions() == found  # fetched once, then found
 
