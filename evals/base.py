@@ -12,6 +12,7 @@ from evals.withholding import is_whole
 from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.models.generator import Sampling
+from harness.records import Judgment
 from harness.steps.data import DataRole
 
 if TYPE_CHECKING:
@@ -165,6 +166,10 @@ class Benchmark(ABC, Generic[S]):
     metrics: ClassVar[tuple[Metric, ...]]
     needs: ClassVar[tuple[RowInput, ...]] = ("outputs",)
     """What `rows` is called with, beside the setting."""
+    asks_judge: ClassVar[bool] = False
+    """Whether a judge is asked."""
+    verdict_type: ClassVar[type[Any]] = Judgment
+    """The class of its rows, where a judge is asked."""
     counts_tokens: ClassVar[bool] = False
     """Whether `rows` also takes a checkpoint as `tokenizer`, where a user gives one beside stored outputs."""
     Options: ClassVar[Any] = BaselineOptions

@@ -34,6 +34,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "evals/alpaca_eval2/annotation_files.py:AnnotationFiles": STORED,
     "harness/commands/stored_verdicts.py:verdict_files": STORED,
     "harness/commands/evaluate.py:_judged": ("eval",),
+    "harness/commands/evaluate.py:_graded": ("eval",),
     "harness/recipes/benches.py:_official_baselines": ("eval",),
     "harness/run/options.py:Choice": ALL_RUNS,
     "harness/engine/ray_bridge.py:_connect": ALL_RUNS,

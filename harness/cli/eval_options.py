@@ -88,11 +88,14 @@ def _offered(subject: Subject, benches: Sequence[str]) -> Collection[Need]:
     offered: set[Need] = {"--bench alpaca_eval2"} if "alpaca_eval2" in benches else set()
     for name in benches:
         benchmark = load_benchmark(name)
-        if isinstance(benchmark, JudgedPairs) or "outputs" in benchmark.needs:
+        is_paired = isinstance(benchmark, JudgedPairs)
+        if benchmark.asks_judge:
+            offered.add("a bench with a judge")
+            offered |= {"a bench with a baseline", "a bench of generated answers"} if is_paired else set()
+            continue
+        if "outputs" in benchmark.needs:
             offered.add("a bench of generated answers")
-        if isinstance(benchmark, JudgedPairs):
-            offered |= {"a bench with a judge", "a bench with a baseline"}
-        elif "baselines" in benchmark.needs or ("outputs" in benchmark.needs and subject == "model"):
+        if "baselines" in benchmark.needs or ("outputs" in benchmark.needs and subject == "model"):
             offered.add("a bench with a baseline")
     return offered
 

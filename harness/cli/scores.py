@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from harness.endpoints.reference import EndpointReference
     from harness.engine.staleness import CodeChanges
 
-STORED = {"annotations": "alpaca_eval2", "judgments": "arena_hard"}
-"""The option of stored verdicts -> the bench that they are of."""
+STORED = {"annotations": ("alpaca_eval2",), "judgments": ("arena_hard", "mt_bench")}
+"""The option of stored verdicts -> the benches that they may be of."""
 
 scored, instructions = under("What to score"), under("The instructions and the answers to them")
 
@@ -40,9 +40,13 @@ scored, instructions = under("What to score"), under("The instructions and the a
     "--bench", "benches", type=TEXT, multiple=True, required=True, help="See `harness list evals`; may be repeated."
 )
 @scored("--model", type=TEXT, help="A checkpoint folder, OWNER/NAME[@COMMIT] on the hub, gguf:FILE, or mini:llama.")
-@scored("--outputs", type=PATH, help="Stored outputs: model_outputs.json, or Arena-Hard's .jsonl.")
+@scored(
+    *("--outputs", "--answers", "outputs"),
+    type=PATH,
+    help="Stored outputs: model_outputs.json, or Arena-Hard's or MT-Bench's .jsonl.",
+)
 @scored("--annotations", type=PATH, help="Stored AlpacaEval verdicts (.csv, .csv.gz, .json).")
-@scored("--judgments", type=PATH, help="Stored Arena-Hard verdicts (.jsonl).")
+@scored("--judgments", type=PATH, help="Stored verdicts of Arena-Hard or MT-Bench (.jsonl).")
 @instructions(
     *RECIPE, type=TEXT, help="The scale they come from, or `official`.  [default: mini for its judge, else official]"
 )
@@ -131,9 +135,12 @@ def _score_stored(
     from harness.commands.stored_verdicts import score_file
     from harness.run.evidence import look_at_files
 
-    bench = STORED[subject]
-    if benches != (bench,):
-        raise click.UsageError(f"--{subject} holds verdicts of {bench}; give --bench {bench} and no other")
+    known = STORED[subject]
+    if len(benches) != 1 or benches[0] not in known:
+        raise click.UsageError(
+            f"--{subject} holds verdicts of {' or '.join(known)}; give --bench {' or '.join(known)} and no other"
+        )
+    [bench] = benches
     stale = look_at_files([path], code_changes)
     return {**score_file(bench, path, options), "stale": stale.lines}
 
@@ -174,8 +181,9 @@ def compare(
 ) -> None:
     """Test stored verdicts on one model, FIRST, against those on OTHERS, on the same prompts.
 
-    Each is a file of AlpacaEval's annotations or Arena-Hard's judgments. Of a model trained with several seeds give
-    all in one argument, separated by commas: a0.json,a1.json,a2.json. Equally many are compared seed by seed.
+    Each is a file of AlpacaEval's annotations, or of Arena-Hard's or MT-Bench's judgments. Of a model trained with
+    several seeds give all in one argument, separated by commas: a0.json,a1.json,a2.json. Equally many are compared seed
+    by seed.
     """
     from harness.commands.compare import compare_files, comparison_table
 

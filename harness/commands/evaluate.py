@@ -14,6 +14,9 @@ from evals.answer_files import read_answer_file
 from evals.base import Benchmark, Setting
 from evals.contracts import checked_scores
 from evals.judged_pairs import JudgedPairs, PairSetting
+from evals.mt_bench.benchmark import MtBench
+from evals.mt_bench.benchmark import departure as mt_bench_departure
+from evals.mt_bench.files import holds_two_turns, read_answers
 from evals.official_steps import stored_outputs
 from evals.withholding import withheld
 from harness.engine.artifacts import Artifact, labels
@@ -28,6 +31,7 @@ from harness.recipes.benches import (
     BenchChoice,
     choose_baselines,
     choose_bench,
+    choose_graded,
     choose_unjudged,
     departure,
     judged_pairs,
@@ -69,6 +73,8 @@ class Source:
     @cached_property
     def name(self) -> str:
         """The name in official files: the model that stored outputs name themselves."""
+        if self.outputs and holds_two_turns(self.outputs):
+            return read_answers(self.outputs)[0].model
         if self.outputs:
             return read_answer_file("pairwise", self.outputs).model
         return str(self.model).rstrip("/").rpartition("/")[2]
@@ -133,7 +139,7 @@ def evaluate(
     run_and_report_spending(targets, store, limits)
     scores = [_scores(each, source, choice, store) for each in evaluations]
     for each in evaluations:
-        print_failures(each.title, each.rows, store)
+        print_failures(each.title, each.rows, store, each.benchmark.verdict_type)
     for each, found in zip(evaluations, scores, strict=True):
         print(f"{each.title}: rows and scores are in {found['folder']}", file=sys.stderr)
     if code_changes == "rerun":
@@ -171,16 +177,19 @@ def require_outputs(evaluations: Sequence[Evaluation], path: Path, choice: Bench
             print(f"{each.name}: no output for {missing} of {there + missing} instructions in {path}", file=sys.stderr)
 
 
-def failed_verdicts(judgments: Artifact, store: Store) -> list[Judgment]:
-    """Return the rows of a judging artifact without a verdict."""
+def failed_verdicts(judgments: Artifact, store: Store, type: type[Any] = Judgment) -> list[Any]:
+    """Return the rows of a judging artifact, of class `type`, without a verdict."""
     if not (store.folder(judgments) / FAILURES).is_file():
         return []
-    return [row for row in store.bind(judgments).rows(Judgment) if row.state != "ok"]
+    return [row for row in store.bind(judgments).rows(type) if row.state != "ok"]
 
 
-def print_failures(name: str, judgments: Artifact, store: Store) -> None:
-    """Tell why verdicts of `name` are missing, the commonest reason first, and on which instructions."""
-    if failed := failed_verdicts(judgments, store):
+def print_failures(name: str, judgments: Artifact, store: Store, type: type[Any] = Judgment) -> None:
+    """Tell why verdicts of `name` are missing, the commonest reason first, and on which instructions.
+
+    The verdicts are rows of class `type`.
+    """
+    if failed := failed_verdicts(judgments, store, type):
         for reason, rows in list(by_reason(failed).items())[:SHOWN_REASONS]:
             which = _named(list(dict.fromkeys(row.prompt for row in rows)))
             print(one_line(f"{name}: {len(rows)} verdicts failed: {reason}; {which}"), file=sys.stderr)
@@ -204,11 +213,13 @@ def build_evaluations(name: str, source: Source, choice: BenchChoice) -> list[Ev
     Raises UserError as `evaluate` does.
     """
     benchmark = load_benchmark(name)
-    if source.outputs and source.model and isinstance(benchmark, JudgedPairs):
+    if source.outputs and source.model and benchmark.asks_judge:
         raise UserError(f"{name} judges a model's answers or those in a file: give --model or --outputs, not both")
     with labels(f"{source.name} {name}"):
         if isinstance(benchmark, JudgedPairs):
             return _judged(name, benchmark, source, choice)
+        if isinstance(benchmark, MtBench):
+            return [_graded(name, benchmark, source, choice)]
         return _measured(name, benchmark, source, choice)
 
 
@@ -223,6 +234,18 @@ def _judged(name: str, benchmark: JudgedPairs, source: Source, choice: BenchChoi
             result = benchmark.score(setting, [rows], _official_name(source, revision))
         evaluations.append(Evaluation(name, benchmark, setting, rows, result, outputs, revision))
     return evaluations
+
+
+def _graded(name: str, benchmark: MtBench, source: Source, choice: BenchChoice) -> Evaluation:
+    """Build grades of the checkpoint's answers, or of stored ones, to both turns of each question."""
+    setting = choose_graded(choice)
+    with or_passed("--data FOLDER"):
+        if source.outputs:
+            outputs = benchmark.stored(setting, source.outputs)
+        else:
+            outputs = benchmark.answers(setting, source.checkpoint(), 0)
+    rows = benchmark.rows(setting, outputs=outputs)
+    return Evaluation(name, benchmark, setting, rows, benchmark.score(setting, [rows], source.name), outputs)
 
 
 def _answers(
@@ -295,7 +318,9 @@ def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> 
 
 def _scores(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
     """Describe what was found, of what, against what, and by which judge or under what."""
-    describe = _of_judging if each.outputs else _of_measuring
+    describe = _of_measuring
+    if each.outputs:
+        describe = _of_grading if isinstance(each.benchmark, MtBench) else _of_judging
     of = {"bench": each.name, "model": source.name, **describe(each, source, choice, store)}
     folder = store.folder(each.result)
     if (folder / SUMMARY).is_file():
@@ -305,14 +330,29 @@ def _scores(each: Evaluation, source: Source, choice: BenchChoice, store: Store)
     return {**of, "metrics": list(names), **scores, "folder": str((folder / SEED_SCORES).parent)}
 
 
-def _of_judging(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
-    judge, answers = each.setting.judge, each.outputs or each.rows
+def _of_grading(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
     return {
-        "baseline": each.setting.baseline_name,
+        **_judge(each),
+        "departure": mt_bench_departure(each.setting, choice.scale),
+        "n_cut_off": store.record(each.outputs or each.rows)["counts"].get("cut_off"),
+    }
+
+
+def _judge(each: Evaluation) -> Scores:
+    judge = each.setting.judge
+    return {
         "judge": judge.model,
         "judge_base_url": judge.base_url or None,
         "judge_without": list(judge.without),
         "judge_fingerprint": each.benchmark.fingerprint(each.setting),
+    }
+
+
+def _of_judging(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
+    answers = each.outputs or each.rows
+    return {
+        "baseline": each.setting.baseline_name,
+        **_judge(each),
         "departure": departure(each.name, each.setting, choice),
         "length_calibration": str(choice.length_calibration) if choice.length_calibration else None,
         "n_cut_off": store.record(answers)["counts"].get("cut_off"),

@@ -1,9 +1,10 @@
 """`harness prefetch`: fetches what a run needs of the hub, so that it can be run where there is no network."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from evals.mt_bench.questions import load_questions
 from evals.official_data import load_baseline
 from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact, Tracker, ancestry
@@ -52,7 +53,7 @@ def prefetch(name: str, choice: Choice, report: Callable[[str], None]) -> None:
         graph = ancestry(target for experiment in experiments for target in experiment.targets())
     known = [artifact for artifact in graph if not has_placeholder(artifact.params)]
     downloads = dict.fromkeys(filter(None, map(_download, known)))
-    official = list(_official_lines(known))
+    official = list(official_lines(known))
     failed = {**unresolved, **_fetch_all(downloads, report)}
     for line in (*official, *_endpoint_lines(graph)):
         report(line)
@@ -98,15 +99,22 @@ def _fetch(download: Download, report: EventHandler) -> str:
     return _line(str(download), repository.kind, sum(sizes.values()), "was there" if is_there else "fetched")
 
 
-def _official_lines(graph: Iterable[Artifact]) -> Iterator[str]:
+def official_lines(graph: Sequence[Artifact]) -> Iterator[str]:
     """Yield the benches' own instructions and baselines, which building the graph has fetched."""
     steps = [artifact for artifact in graph if artifact.step == "baseline_responses"]
     benches = dict.fromkeys(step.params["bench"] for step in steps if step.params["source"] is None)
     for source in dict.fromkeys(load_baseline(bench).source for bench in benches):
-        name, _, commit = source.partition("@")
-        snapshots = Repository("dataset", name, commit).folder.parent
-        whole = Repository("dataset", name, next(snapshots.glob(f"{commit}*")).name)
-        yield _line(str(Download(whole)), whole.kind, sum(whole.cached().values()), "is there")
+        yield _official_line("dataset", source)
+    if any(artifact.step == "official_questions" and artifact.params["source"] is None for artifact in graph):
+        yield _official_line("space", load_questions().source)
+
+
+def _official_line(kind: RepositoryKind, source: str) -> str:
+    """Describe official data, whose `source` is a repository with the beginning of its commit."""
+    name, _, commit = source.partition("@")
+    snapshots = Repository(kind, name, commit).folder.parent
+    whole = Repository(kind, name, next(snapshots.glob(f"{commit}*")).name)
+    return _line(str(Download(whole)), kind, sum(whole.cached().values()), "is there")
 
 
 def _endpoint_lines(graph: Iterable[Artifact]) -> Iterator[str]:

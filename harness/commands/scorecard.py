@@ -15,6 +15,9 @@ HEADLINES = (
     "position_bias",
 )
 
+_ALL_VERDICTS = {"score", "first_turn"}
+"""Metrics of benches that ask for more than one verdict on an instruction."""
+
 _QUARTILES = {"mean": 1, "first_quartile": 2, "median": 3, "third_quartile": 4}
 """The order of what describes a distribution; files have it by the letter."""
 
@@ -73,8 +76,9 @@ def _head(scores: Mapping[str, Any]) -> Iterator[str]:
     for name in ("checkpoint", "length_calibration", "tokens_are"):
         if scores.get(name):
             yield f"  {name.replace('_', ' ')} {scores[name]}"
-    if departure := scores.get("departure"):
-        yield f"  {departure}"
+    for name in ("departure", "contradictions"):
+        if scores.get(name):
+            yield f"  {scores[name]}"
 
 
 def _row(name: str, number: str, tail: str, width: int) -> str:
@@ -124,7 +128,9 @@ def _counts(scores: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
         count = scores["n_beyond_context"]
         yield "beyond the model's context", count, f"{_answers(count)}, without a perplexity"
     if (asked := scores.get("n_asked")) is not None:
-        judged = ("verdicts" if "score" in scores else "instructions judged") if "judge" in scores else "items"
+        judged = (
+            ("verdicts" if _ALL_VERDICTS & scores.keys() else "instructions judged") if "judge" in scores else "items"
+        )
         yield judged, asked - scores["n_missing"], f" of {asked}"
     elif (measured := scores.get("n")) is not None:
         yield "rows", measured, f" of {measured + scores['n_missing']}"

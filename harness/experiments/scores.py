@@ -37,6 +37,9 @@ class BenchCell:
     """Whether the rows are a judge's verdicts on pairs."""
 
 
+ANSWERING = ("respond", "answer_two_turns")
+"""The steps that draw the answers that rows are about."""
+
 Benches = Mapping[str, tuple[Benchmark[Any], Setting]]
 """Each benchmark of a table, and what it is run with."""
 
@@ -168,7 +171,7 @@ def _tests(table: ScoreTable, benches: Benches, cells: Sequence[BenchCell]) -> T
 
 
 def _answers(cell: BenchCell) -> list[Artifact]:
-    return [parent for judged in cell.judgments for parent in judged.parents() if parent.step == "respond"]
+    return [parent for judged in cell.judgments for parent in judged.parents() if parent.step in ANSWERING]
 
 
 def _gold(cell: BenchCell, store: Store) -> dict[str, float]:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from evals.base import PublishedMetric, Setting
 from evals.judged_pairs import JudgedPairs, PairSetting
+from evals.mt_bench.benchmark import TwoTurnOptions
+from evals.mt_bench.questions import BENCH as MT_BENCH
+from evals.mt_bench.questions import PUBLISHED as TWO_TURNS
 from evals.official_data import load_baseline
 from evals.official_steps import OFFICIAL_DATA, baseline_responses, official_baseline
 from harness.config.yaml_files import config_path, load_yaml
@@ -93,6 +96,27 @@ def choose_unjudged(name: str, choice: BenchChoice) -> Setting:
         sampling=recipe.sampling if recipe else official_settings().sampling,
         allow_missing=choice.allow_missing,
     )
+
+
+def choose_graded(choice: BenchChoice) -> Setting:
+    """Return MT-Bench as chosen: its own questions, or those of a scale.
+
+    Raises UserError for data that is not there, and choices that do not go together.
+    """
+    if choice.scale == OFFICIAL:
+        role = DataRole(f"{OFFICIAL_DATA}{MT_BENCH}", choice.limit or sys.maxsize)  # all there are
+        options = TwoTurnOptions(questions=role, folder=choice.data or "")
+        sampling = official_settings().sampling
+        setting = Setting(options=options, judge=choice.judge or judge(TWO_TURNS.judges[0]), sampling=sampling)
+    else:
+        recipe = _limited_recipe(choice)
+        if choice.judge is not None:
+            recipe = replace(recipe, judge=JudgeRole.of(choice.judge))
+        setting = bench_on(recipe, MT_BENCH)
+    options = setting.options
+    if choice.max_new_tokens:
+        options = replace(options, max_new_tokens=choice.max_new_tokens)
+    return replace(setting, options=options, judge_repeats=choice.judge_repeats, allow_missing=choice.allow_missing)
 
 
 def bench_on(recipe: Recipe, name: str) -> Setting:

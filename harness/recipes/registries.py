@@ -35,6 +35,7 @@ EVALS = Registry(
         "pairwise": "evals.pairwise.benchmark:BENCHMARK",
         "alpaca_farm": "evals.alpaca_farm.benchmark:BENCHMARK",
         "edit_distance": "evals.edit_distance.benchmark:BENCHMARK",
+        "mt_bench": "evals.mt_bench.benchmark:BENCHMARK",
         "perplexity": "evals.perplexity.benchmark:BENCHMARK",
     },
 )

@@ -11,7 +11,7 @@ from harness.records import outcome
 from harness.results.claims import ComparisonResult
 from harness.results.exhibits import CurvesResult, Estimate, ScoresResult, WinRatesResult
 from harness.results.manifest import Manifest, read_manifest
-from harness.results.verdicts import read_verdicts
+from harness.results.verdicts import are_pairs, read_verdicts
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -108,7 +108,7 @@ def _orderings(manifest: Manifest) -> Iterator[dict[str, Any]]:
 def _verdicts(manifest: Manifest, folder: Path) -> Iterator[dict[str, Any]]:
     """Yield each place of verdicts once, under the names of the first exhibit that rests on it."""
     seen: set[str] = set()
-    for names, cell, _ in (each for each in _cells(manifest) if each[1].judge):
+    for names, cell, _ in (each for each in _cells(manifest) if each[1].judge and are_pairs(each[1].judgments)):
         for seed, place in zip(manifest.seeds, cell.judgments, strict=False):
             if place not in seen:
                 seen.add(place)

@@ -117,13 +117,13 @@ def _judging_cost(context: CostContext) -> Asking | None:
         purpose=context.params["protocol"],
         calls=calls,
         prompt_tokens=about(calls * tokens, outputs.spread * outputs.answer / tokens),
-        completion_tokens=_reply_tokens(prompt.max_tokens, calls),
+        completion_tokens=reply_tokens(prompt.max_tokens, calls),
         explains=prompt.max_tokens > SHORT_REPLY,
         assumptions=outputs.assumptions,
     )
 
 
-def _reply_tokens(limit: int, calls: int) -> Range:
+def reply_tokens(limit: int, calls: int) -> Range:
     """Estimate the tokens of all replies, each of at most `limit`: those that explain themselves vary in length."""
     typical = min(limit, TYPICAL_REPLY_TOKENS) * calls
     shortest = MIN_SHARE if limit > SHORT_REPLY else 1.0
