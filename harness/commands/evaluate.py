@@ -15,6 +15,7 @@ from evals.base import Benchmark, Setting
 from evals.contracts import checked_scores
 from evals.judged_pairs import JudgedPairs, PairSetting
 from evals.official_steps import stored_outputs
+from evals.own_items import OwnItems
 from evals.withholding import withheld
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.limits import Limits
@@ -28,6 +29,7 @@ from harness.recipes.benches import (
     BenchChoice,
     choose_baselines,
     choose_bench,
+    choose_own_items,
     choose_unjudged,
     departure,
     judged_pairs,
@@ -209,7 +211,22 @@ def build_evaluations(name: str, source: Source, choice: BenchChoice) -> list[Ev
     with labels(f"{source.name} {name}"):
         if isinstance(benchmark, JudgedPairs):
             return _judged(name, benchmark, source, choice)
+        if isinstance(benchmark, OwnItems):
+            return [_own_items(name, benchmark, source, choice)]
         return _measured(name, benchmark, source, choice)
+
+
+def _own_items(name: str, benchmark: OwnItems, source: Source, choice: BenchChoice) -> Evaluation:
+    """Build scores, or a summary, of a checkpoint, or of stored outputs, on the items that the benchmark has."""
+    if source.outputs and source.model:
+        raise UserError(f"{name} is of a model's answers or of those in a file: give --model or --outputs, not both")
+    setting = choose_own_items(name, benchmark, choice)
+    if source.outputs:
+        rows = benchmark.stored(setting, source.outputs)
+    else:
+        rows = benchmark.run(setting, source.checkpoint(), 0)
+    result = benchmark.summarise(rows) or benchmark.score(setting, [rows], source.name)
+    return Evaluation(name, benchmark, setting, rows, result)
 
 
 def _judged(name: str, benchmark: JudgedPairs, source: Source, choice: BenchChoice) -> list[Evaluation]:
@@ -328,6 +345,8 @@ def _without_room(answers: Artifact, store: Store) -> Scores:
 
 def _of_measuring(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
     of: Scores = {}
+    if isinstance(each.benchmark, OwnItems):
+        of |= {"departure": each.benchmark.departure(each.setting), **each.benchmark.described(each.setting)}
     if "baselines" in each.benchmark.needs:
         of["baseline"] = choice.baseline or choice.scale
     if "model" in each.benchmark.needs:
