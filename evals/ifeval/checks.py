@@ -7,6 +7,7 @@ from typing import Any
 
 from evals.ifeval.language_data import require_language_data
 from evals.ifeval.prompts import Demands, demands_of
+from evals.lm_eval.run import instruction_checkers
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import unknown
 from harness.mini.instructions import Instruction, read_instructions
@@ -75,16 +76,15 @@ def _official_check() -> Callable[[Prompt, str, Demands], FollowedInstructions]:
     """Return the check by lm-eval's functions, which are imported once NLTK's data is there."""
     require_language_data()
     import langdetect
-    from lm_eval.tasks.ifeval import instructions_registry, utils
 
     langdetect.DetectorFactory.seed = 0
-    known = instructions_registry.INSTRUCTION_DICT
+    known, process_results = instruction_checkers()
 
     def check(prompt: Prompt, answer: str, demands: Demands) -> FollowedInstructions:
         if stray := next((name for name in demands.instruction_id_list if name not in known), None):
             raise unknown(f"instruction of IFEval in the prompt {prompt.id}:", stray, known)
         random.seed(0)
-        followed = utils.process_results(_document(prompt, demands), [answer])
+        followed = process_results(_document(prompt, demands), [answer])
         strict, loose = (tuple(followed[f"inst_level_{kind}_acc"]) for kind in ("strict", "loose"))
         return FollowedInstructions(prompt.id, demands.instruction_id_list, strict, loose)
 

@@ -19,7 +19,8 @@ from evals.ifeval.checks import FollowedInstructions
 if TYPE_CHECKING:
     from evals.stats.bootstrap import FloatArray, Statistic
 
-Level, Manner = Literal["prompt", "inst"], Literal["strict", "loose"]
+Level = Literal["prompt", "inst"]
+Manner = Literal["strict", "loose"]
 ACCURACIES: Mapping[str, tuple[Level, Manner]] = {
     "prompt_level_strict_acc": ("prompt", "strict"),
     "inst_level_strict_acc": ("inst", "strict"),

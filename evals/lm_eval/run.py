@@ -4,7 +4,7 @@ lm-eval is an extra of this package; `installed_version` tells whether it is the
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
@@ -60,6 +60,24 @@ def load_tasks(names: Sequence[str]) -> None:
     """Fetch the data of lm-eval's tasks, as loading them does. Raises UserError where it cannot be had."""
     with _silenced():
         _known([AskedTask(name) for name in names])
+
+
+def probability_of_true_answers() -> Callable[..., dict[str, float]]:
+    """Return lm-eval's function for TruthfulQA's mc2: the probability of true answers, of that of all of them."""
+    from lm_eval.tasks.truthfulqa.utils import process_results_mc2
+
+    checked: Callable[..., dict[str, float]] = process_results_mc2
+    return checked
+
+
+def instruction_checkers() -> tuple[Collection[str], Callable[..., dict[str, Any]]]:
+    """Return the instructions that lm-eval's IFEval knows, and its function from a row and answers to what is followed.
+
+    Of its language detection and of what it draws at random the seeds are the caller's. NLTK's data must be there.
+    """
+    from lm_eval.tasks.ifeval import instructions_registry, utils
+
+    return instructions_registry.INSTRUCTION_DICT, utils.process_results
 
 
 def _local(configs: Sequence[LocalTask]) -> tuple[list[Any], Any]:

@@ -148,8 +148,8 @@ def gather_tasks(out: Output, *, tasks: Sequence[Artifact]) -> None:
 def score_open_llm(out: Output, *, rows: Sequence[Artifact], allow_missing: bool, resamples: int) -> None:
     """Write `scores.json` over all training seeds, and each seed's own in `seed-<n>/`."""
     sets = [board_results(each.rows(TaskItem)) for each in rows]
-    rules = {"allow_missing": allow_missing, "resamples": resamples}
-    write_scores(out, rows, sets, max(len(each.items) for each in sets), **rules)
+    asked = max(len(each.items) for each in sets)
+    write_scores(out, rows, sets, asked, allow_missing=allow_missing, resamples=resamples)
     for folder, of in ((".", sets), *((f"seed-{number}", [each]) for number, each in enumerate(sets))):
         name = f"{folder}/scores.json"
         scores = json.loads((out.folder / name).read_text(encoding="utf-8"))

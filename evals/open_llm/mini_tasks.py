@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evals.lm_eval.run import probability_of_true_answers
 from harness.engine.artifacts import Artifact, Output, step
 from harness.mini.questions import Question, questions
 
@@ -108,6 +109,4 @@ def _own_metric(task: str) -> dict[str, Any]:
     """Return how lm-eval computes TruthfulQA's mc2, the share of probability that true answers have."""
     if task != "truthfulqa":
         return {}
-    from lm_eval.tasks.truthfulqa.utils import process_results_mc2
-
-    return {"process_results": process_results_mc2}
+    return {"process_results": probability_of_true_answers()}
