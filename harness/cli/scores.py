@@ -43,7 +43,7 @@ scored, instructions = under("What to score"), under("The instructions and the a
 @scored(
     *("--outputs", "--answers", "outputs"),
     type=PATH,
-    help="Stored outputs: model_outputs.json, or Arena-Hard's or MT-Bench's .jsonl.",
+    help="Stored outputs: model_outputs.json, or Arena-Hard's, MT-Bench's or IFEval's .jsonl.",
 )
 @scored("--annotations", type=PATH, help="Stored AlpacaEval verdicts (.csv, .csv.gz, .json).")
 @scored("--judgments", type=PATH, help="Stored verdicts of Arena-Hard or MT-Bench (.jsonl).")
@@ -54,6 +54,7 @@ scored, instructions = under("What to score"), under("The instructions and the a
 @instructions("--baseline", type=TEXT, help="The baseline: a model of the official data, or a file of outputs.")
 @instructions("--limit", type=Whole(), help="The number of instructions, the first ones.")
 @instructions("--max-new-tokens", type=Whole(), help="The most tokens of an answer.  [default: the scale's]")
+@instructions("--chat-template", is_flag=True, help="Ask lm-eval's tasks through the model's chat template.")
 @instructions(
     "--revisions", type=Whole(0, 100), help="Score each of so many revisions of the answers too; SRPO has 0 to 5."
 )
@@ -78,6 +79,7 @@ def eval_(
     baseline: str | None,
     limit: int | None,
     max_new_tokens: int | None,
+    chat_template: bool,
     revisions: int | None,
     judge_repeats: int,
     judge: "EndpointReference | None",
@@ -116,6 +118,7 @@ def eval_(
         allow_missing=allow_missing,
         length_calibration=lc_calibration,
         max_new_tokens=max_new_tokens,
+        chat_template=chat_template,
     )
     source = Source(model, outputs, revisions)
     where = run_dir or Path("runs") / name_in(choice.scale)

@@ -18,6 +18,7 @@ from evals.mt_bench.benchmark import MtBench
 from evals.mt_bench.benchmark import departure as mt_bench_departure
 from evals.mt_bench.files import holds_two_turns, read_answers
 from evals.official_steps import stored_outputs
+from evals.own_items import OwnItems
 from evals.withholding import withheld
 from harness.engine.artifacts import Artifact, labels
 from harness.engine.limits import Limits
@@ -32,6 +33,7 @@ from harness.recipes.benches import (
     choose_baselines,
     choose_bench,
     choose_graded,
+    choose_own_items,
     choose_unjudged,
     departure,
     judged_pairs,
@@ -220,7 +222,22 @@ def build_evaluations(name: str, source: Source, choice: BenchChoice) -> list[Ev
             return _judged(name, benchmark, source, choice)
         if isinstance(benchmark, MtBench):
             return [_graded(name, benchmark, source, choice)]
+        if isinstance(benchmark, OwnItems):
+            return [_own_items(name, benchmark, source, choice)]
         return _measured(name, benchmark, source, choice)
+
+
+def _own_items(name: str, benchmark: OwnItems, source: Source, choice: BenchChoice) -> Evaluation:
+    """Build scores, or a summary, of a checkpoint, or of stored outputs, on the items that the benchmark has."""
+    if source.outputs and source.model:
+        raise UserError(f"{name} is of a model's answers or of those in a file: give --model or --outputs, not both")
+    setting = choose_own_items(name, benchmark, choice)
+    if source.outputs:
+        rows = benchmark.stored(setting, source.outputs)
+    else:
+        rows = benchmark.run(setting, source.checkpoint(), 0)
+    result = benchmark.summarise(rows) or benchmark.score(setting, [rows], source.name)
+    return Evaluation(name, benchmark, setting, rows, result)
 
 
 def _judged(name: str, benchmark: JudgedPairs, source: Source, choice: BenchChoice) -> list[Evaluation]:
@@ -368,6 +385,8 @@ def _without_room(answers: Artifact, store: Store) -> Scores:
 
 def _of_measuring(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
     of: Scores = {}
+    if isinstance(each.benchmark, OwnItems):
+        of |= {"departure": each.benchmark.departure(each.setting), **each.benchmark.described(each.setting)}
     if "baselines" in each.benchmark.needs:
         of["baseline"] = choice.baseline or choice.scale
     if "model" in each.benchmark.needs:

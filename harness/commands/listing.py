@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from functools import partial
 
+from evals.lm_eval.benchmark import ANY_TASK
 from harness.endpoints.known_models import JudgeModel, judge_table
 from harness.endpoints.reference import EMBEDDED
 from harness.errors import UserError
@@ -126,7 +127,7 @@ _KINDS: Mapping[str, Callable[[], Iterator[tuple[str, str]]]] = {
     "papers": lambda: _each(_of_paper, papers()),
     "experiments": lambda: _each(_of_experiment, map(str, list_names())),
     "methods": _methods,
-    "evals": lambda: _each(_of_evaluation, EVALS.names()),
+    "evals": lambda: _each(_of_evaluation, (*EVALS.names(), ANY_TASK)),
     "scales": _scales,
     "models": _models,
     "judges": _judges,

@@ -73,7 +73,7 @@ def _head(scores: Mapping[str, Any]) -> Iterator[str]:
     if others := scores.get("other_models"):
         answered = ", ".join(f"{name} ({count} replies)" for name, count in others.items())
         yield f"  answered by another model than was asked, as the endpoint says: {answered}"
-    for name in ("checkpoint", "length_calibration", "tokens_are"):
+    for name in ("checkpoint", "chat_template", "length_calibration", "tokens_are"):
         if scores.get(name):
             yield f"  {name.replace('_', ' ')} {scores[name]}"
     for name in ("departure", "contradictions"):

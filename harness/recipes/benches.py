@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from evals.base import PublishedMetric, Setting
 from evals.judged_pairs import JudgedPairs, PairSetting
@@ -13,6 +14,7 @@ from evals.mt_bench.questions import BENCH as MT_BENCH
 from evals.mt_bench.questions import PUBLISHED as TWO_TURNS
 from evals.official_data import load_baseline
 from evals.official_steps import OFFICIAL_DATA, baseline_responses, official_baseline
+from evals.own_items import OwnItems, UserData
 from harness.config.yaml_files import config_path, load_yaml
 from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
@@ -37,7 +39,8 @@ class BenchChoice:
 
     `scale` is a scale's name, or "official"; `data` a folder or file with official data instead of the hub; `baseline`
     the name of a model or a file of outputs; `limit` how many instructions are used, the first ones; `judge` the judge
-    instead of the scale's; `length_calibration` a file like df_gamed.csv; `max_new_tokens` how long answers may be.
+    instead of the scale's; `length_calibration` a file like df_gamed.csv; `max_new_tokens` how long answers may be;
+    `chat_template` whether tasks are asked through the model's chat template.
     """
 
     scale: str
@@ -49,6 +52,7 @@ class BenchChoice:
     allow_missing: bool = False
     length_calibration: Path | None = None
     max_new_tokens: int | None = None
+    chat_template: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,33 @@ def choose_graded(choice: BenchChoice) -> Setting:
     if choice.max_new_tokens:
         options = replace(options, max_new_tokens=choice.max_new_tokens)
     return replace(setting, options=options, judge_repeats=choice.judge_repeats, allow_missing=choice.allow_missing)
+
+
+def choose_own_items(name: str, benchmark: OwnItems, choice: BenchChoice) -> Setting:
+    """Return the setting of a benchmark that has its items itself: the official ones, or a scale's.
+
+    Raises UserError for data that is not there, and for a scale on which it has no items.
+    """
+    setting = choose_unjudged(name, choice)
+    options = setting.options
+    if choice.scale == OFFICIAL:
+        options = benchmark.official(UserData(choice.data, choice.limit))
+    elif options is None:
+        options = _embedded_options(name, benchmark, choice)
+    if choice.chat_template:
+        options = benchmark.with_chat_template(options)
+    tokens = choice.max_new_tokens or (benchmark.max_new_tokens if choice.scale == OFFICIAL else None)
+    sampling = replace(setting.sampling, max_new_tokens=tokens) if tokens else setting.sampling
+    return replace(setting, options=options, sampling=sampling)
+
+
+def _embedded_options(name: str, benchmark: OwnItems, choice: BenchChoice) -> Any:
+    """Return the options of the embedded world's items, for a recipe of the world that does not name the benchmark."""
+    recipe = load_recipe(choice.scale)
+    if not recipe.truth_is_known and not benchmark.is_of_any_scale:
+        raise UserError(f"scale {choice.scale} has no bench {name}; pass --scale {OFFICIAL} for its own items")
+    options = benchmark.Options()
+    return options.resized(min(choice.limit, options.size)) if choice.limit else options
 
 
 def bench_on(recipe: Recipe, name: str) -> Setting:

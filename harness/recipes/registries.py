@@ -5,6 +5,8 @@ from dataclasses import is_dataclass
 from typing import Any, cast
 
 from evals.base import NEEDS, Benchmark
+from evals.lm_eval.benchmark import PREFIX as TASK_PREFIX
+from evals.lm_eval.benchmark import LmEvalTask
 from harness.config.registry import Registry
 from harness.errors import UserError
 from methods.base import Method
@@ -37,6 +39,8 @@ EVALS = Registry(
         "edit_distance": "evals.edit_distance.benchmark:BENCHMARK",
         "mt_bench": "evals.mt_bench.benchmark:BENCHMARK",
         "perplexity": "evals.perplexity.benchmark:BENCHMARK",
+        "ifeval": "evals.ifeval.benchmark:BENCHMARK",
+        "open_llm": "evals.open_llm.benchmark:BENCHMARK",
     },
 )
 
@@ -66,11 +70,13 @@ def require_packages(outside: Mapping[str, Mapping[str, Any]], where: object) ->
 
 
 def load_benchmark(name: str) -> Benchmark[Any]:
-    """Return the benchmark `name`.
+    """Return the benchmark `name`: a registered one, or any task of lm-eval as ``lm_eval:TASK``.
 
     Raises UserError for an unknown one, with the nearest known, and for one that is no benchmark or needs what there is
     not.
     """
+    if name.startswith(TASK_PREFIX):
+        return LmEvalTask(name.removeprefix(TASK_PREFIX))
     found = EVALS.load(name)
     if not isinstance(found, Benchmark):
         raise _not_one(EVALS, name, found, "evals.base.Benchmark")
