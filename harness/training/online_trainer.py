@@ -16,7 +16,8 @@ from harness.records import Response, write_rows
 from harness.training.attention import use_tree_attention
 from harness.training.batches import forward_passes
 from harness.training.exactness import require_exact_trees
-from harness.training.job import SINGLE, Job, Track
+from harness.training.job import Job, Track
+from harness.training.launch import require_one_process
 from harness.training.loop import make_job, train
 from harness.training.losses import LogProbabilities, PreferenceLoss, shows_drafts
 from harness.training.online import EmaModel, OnlinePairs, OnlineStep, online_step, pair_tree
@@ -82,11 +83,7 @@ def _require_trainable(
         )
     if settings.lora is not None:
         raise UserError("training on pairs made in training averages all weights: leave lora out")
-    if compute.accelerate != SINGLE:
-        raise UserError(
-            f"training on pairs made in training runs in one process, not with accelerate: {compute.accelerate}; in the"
-            f" file of the recipe's machine, set accelerate: {SINGLE} and processes: 1"
-        )
+    require_one_process(compute.accelerate)
     try:
         online.require_room(settings.global_batch_size)
     except ValueError as error:
