@@ -233,6 +233,8 @@ class StoredVerdicts:
     model: str
     judge: str
     results: ItemResults
+    note: str = ""
+    """One line on what in the file the user should know of; empty for nothing."""
 
 
 class VerdictFiles(ABC):

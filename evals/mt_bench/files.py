@@ -126,11 +126,21 @@ def read_grades(path: Path) -> list[StoredGrade]:
     answer graded twice, and grades of several models or by several judges.
     """
     grades = [_grade(row, where) for where, row in read_rows(path)]
-    fields.only_one((grade.model for grade in grades), path, "on several models", "a model")
+    _require_one_model(path, sorted({grade.model for grade in grades}))
     fields.only_one((grade.judge for grade in grades), path, "of several judges", "a judge")
     answers = ((grade.question_id, grade.turn) for grade in grades)
     _require_one_each(path, answers, "question {}, turn {}, is graded twice; keep one")
     return grades
+
+
+def _require_one_model(path: Path, models: Sequence[str]) -> None:
+    """Raise UserError for grades of several models, all of which FastChat appends to one file."""
+    if len(models) > 1:
+        names = ", ".join(models[:5]) + (", …" if len(models) > 5 else "")
+        pattern = f'"model": "{models[0]}"'
+        raise UserError(
+            f"{path}: grades of {len(models)} models ({names}); take one out: grep '{pattern}' {path} > one.jsonl"
+        )
 
 
 def _grade(row: Mapping[str, Any], where: str) -> StoredGrade:

@@ -22,7 +22,8 @@ class GradeFiles(VerdictFiles):
     def read(self, path: Path) -> StoredVerdicts:
         """Return the grades in a file. Raises UserError for a file that is wrong."""
         grades = read_grades(path)
-        return StoredVerdicts(path, grades[0].model, grades[0].judge, Grades(ratings_of(grades)))
+        results, note = Grades(ratings_of(grades)), contradictions(grades) or ""
+        return StoredVerdicts(path, grades[0].model, grades[0].judge, results, note)
 
     def score(self, path: Path) -> Mapping[str, Any]:
         """Return the scores of the grades in a file. Raises UserError for a file that is wrong."""

@@ -151,12 +151,16 @@ def test_only_the_official_questions_and_judge_give_mt_bench(
     assert list(whole["by_category"]) and part["by_category"].keys() == {"writing", "roleplay"}
 
 
-def test_a_contradicted_score_is_said_in_one_line(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_a_contradicted_score_is_said_in_one_line(evaluate: Evaluate, harness: Harness, tmp_path: Path) -> None:
     row = {"question_id": 81, "model": "m", "judge": ["gpt-4", "x"], "judgment": "[[2]]", "score": 8, "turn": 1}
     path = write_lines(tmp_path / "g.jsonl", [row, {**row, "question_id": 82, "judgment": "[[8]]"}])
     outcome = evaluate("--judgments", path, "--allow-missing")
     assert "  the stored score is not the rating in the judgment's text in 1 of 2 grades, first in" in outcome.out
     assert "average" in outcome.out and " 8.00 " in outcome.out
+    rows = [{**row, "question_id": id, "turn": turn, "model": "n"} for id in (81, 82) for turn in (1, 2)]
+    other = write_lines(tmp_path / "other.jsonl", rows)
+    said = harness("compare", "--bench", "mt_bench", path, other, "--allow-missing").err
+    assert [line.partition(": the stored score is not")[0] for line in said.splitlines()] == [str(path), str(other)]
 
 
 BAD: Mapping[str, tuple[dict[str, Any], str]] = {

@@ -80,7 +80,10 @@ def test_answers_that_are_wrong_are_named(tmp_path: Path, rows: list[Any], compl
         ([{**GRADE, "score": float("inf")}], "score must be a finite number"),
         ([{**GRADE, "judge": []}], "judge must be the judge's name, or a list of it and its prompt's"),
         ([GRADE, GRADE], "question 81, turn 1, is graded twice; keep one"),
-        ([GRADE, {**GRADE, "turn": 2, "model": "b"}], r"verdicts on several models \(b, mine\)"),
+        (
+            [GRADE, {**GRADE, "turn": 2, "model": "b"}],
+            r"grades of 2 models \(b, mine\); take one out: grep '\"model\": \"b\"'",
+        ),
         ([GRADE, {**GRADE, "turn": 2, "judge": ["me", "x"]}], r"verdicts of several judges \(gpt-4, me\)"),
         ([{"question_id": 81, "model_1": "a", "model_2": "b", "g1_winner": "tie"}], "a judgment of two answers"),
         ([{key: value for key, value in GRADE.items() if key != "turn"}], "no field 'turn'"),

@@ -107,6 +107,17 @@ def test_the_order_of_grades_does_not_matter(case: tuple[Ratings, list[TurnRatin
     assert scored(Grades(shuffled)) == scored(grades(of))
 
 
+def test_intervals_of_80_questions_cover_the_truth_where_two_grades_of_a_question_agree() -> None:
+    """Of grades whose variance lies between questions for one half; about 7, far from the ends of the scale."""
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(300):
+        drawn = 7 + rng.normal(size=(80, 1)) + rng.normal(size=(80, 2))
+        low, high = scored(grades(list(map(tuple, drawn.tolist()))), n_questions=80)["ci95"]["average"]  # type: ignore[index]
+        covered += low <= 7 <= high
+    assert 0.92 <= covered / 300 <= 0.98
+
+
 def test_too_many_failed_grades_withhold_all_scores() -> None:
     found = scored(grades([(7.0, None)] * 30), allow_missing=False)
     assert all(found[metric.name] is None for metric in METRICS)
