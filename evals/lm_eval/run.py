@@ -56,10 +56,12 @@ def evaluate(
     return _items(found["samples"], found["versions"]), _own_results(found)
 
 
-def load_tasks(names: Sequence[str]) -> None:
-    """Fetch the data of lm-eval's tasks, as loading them does. Raises UserError where it cannot be had."""
+def fetch_task(name: str) -> Iterator[str]:
+    """Fetch the data of a task, as loading it does, and yield a line on it. Raises UserError where it cannot be had."""
+    installed_version()
     with _silenced():
-        _known([AskedTask(name) for name in names])
+        _known([AskedTask(name)])
+    yield f"lm-eval's {name}  is there"
 
 
 def probability_of_true_answers() -> Callable[..., dict[str, float]]:
