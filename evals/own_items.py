@@ -13,7 +13,7 @@ from harness.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class UserData:
-    """What a user says of the official items: a file or folder in the place of the hub, and how many, the first."""
+    """The user's choice of official items: a file or folder in the place of the hub, and how many, the first."""
 
     data: str | None = None
     limit: int | None = None

@@ -31,7 +31,7 @@ class IfevalOptions(Options):
 
 
 class Ifeval(OwnItems):
-    """Whether a checkpoint follows instructions that can be verified, or stored answers do."""
+    """The following of instructions that can be verified, by a checkpoint or by stored answers."""
 
     summary = "share of verifiable instructions followed, by prompt and by instruction, strictly and loosely"
     source = "Zhou et al. 2023, arXiv 2311.07911; lm-eval's checkers"

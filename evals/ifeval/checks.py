@@ -1,4 +1,4 @@
-"""Which instructions of a prompt an answer follows: by lm-eval's checkers, or by those of the embedded world."""
+"""The instructions of a prompt that an answer follows: by lm-eval's checkers, or by those of the embedded world."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -51,10 +51,10 @@ def check_mini_instructions(out: Output, *, outputs: Artifact, prompts: Artifact
     _write(out, outputs, prompts, _check_mini)
 
 
-Check = Callable[[Prompt, str], FollowedInstructions]
+CheckOfAnswer = Callable[[Prompt, str], FollowedInstructions]
 
 
-def _write(out: Output, outputs: Artifact, prompts: Artifact, check: Check) -> None:
+def _write(out: Output, outputs: Artifact, prompts: Artifact, check: CheckOfAnswer) -> None:
     """Write a row for each prompt, without a result for one that has no answer."""
     answers = {row.prompt.id: row.text for row in outputs.rows(Response)}
     asked = [row.prompt for row in prompts.rows(Response)]

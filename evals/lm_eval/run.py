@@ -132,7 +132,7 @@ def _language_model(checkpoint: Path, engine: Engine, chat_template: bool) -> An
     """Return the checkpoint as lm-eval takes models."""
     tokenizer = load_tokenizer(checkpoint)
     if chat_template and not tokenizer.chat_template:
-        raise UserError(f"the tokenizer in {checkpoint} has no chat template; leave out --chat-template")
+        raise UserError(f"the tokenizer in {checkpoint} has no chat template, through which it is to be asked")
     if engine == "vllm":
         from lm_eval.models.vllm_causallms import VLLM
 
@@ -208,8 +208,8 @@ def _load(task: str, spec: Any, manager: Any) -> None:
         raise UserError(f"the task {task} of lm-eval needs a package that is not installed: {error}") from None
     except (OSError, ValueError) as error:  # of the library that loads data sets
         mend = f"run `harness prefetch lm_eval:{task}` where there is a network" if is_offline() else "try again"
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"the data of lm-eval's task {task} cannot be loaded ({said}); {mend}") from error
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"the data of lm-eval's task {task} cannot be loaded ({message}); {mend}") from error
 
 
 @contextmanager
