@@ -1,6 +1,7 @@
 """Benchmarks that have their items themselves, and no baseline: tasks, or prompts with what is checked of answers."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from harness.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class UserData:
-    """What a user says of the official items: a file or folder in the place of the hub, and how many, the first."""
+    """The user's choice of official items: a file or folder in the place of the hub, and how many, the first."""
 
     data: str | None = None
     limit: int | None = None
@@ -40,6 +41,10 @@ class OwnItems(Benchmark[Setting]):
     def stored(self, setting: Setting, path: Path) -> Artifact:
         """Return the rows about stored outputs. Raises UserError where it takes none, or the file is wrong."""
         raise UserError("this evaluation asks a checkpoint: pass --model, and no --outputs")
+
+    def fetch(self) -> Iterator[str]:
+        """Fetch what the official items need, and yield a line on each. Raises UserError for what cannot be had."""
+        yield from ()
 
     def departure(self, setting: Setting) -> str | None:
         """Describe, to print beside the score, what keeps it from being the benchmark's own; None if nothing does."""

@@ -1,13 +1,14 @@
 """IFEval (Zhou et al. 2023, arXiv 2311.07911): instructions that a program can verify, such as a number of words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from evals import scoring
 from evals.base import RESAMPLES, ItemResults, Options, Scored, Setting
 from evals.ifeval.checks import CHECKERS, FollowedInstructions, check_instructions, check_mini_instructions
-from evals.ifeval.prompts import N_PROMPTS, OFFICIAL, official_prompts
+from evals.ifeval.language_data import language_data_line
+from evals.ifeval.prompts import HUB, N_PROMPTS, OFFICIAL, official_prompts, prompt_file
 from evals.ifeval.scores import METRICS, followed_results
 from evals.item_scores import write_scores
 from evals.lm_eval.run import installed_version
@@ -30,7 +31,7 @@ class IfevalOptions(Options):
 
 
 class Ifeval(OwnItems):
-    """Whether a checkpoint follows instructions that can be verified, or stored answers do."""
+    """The following of instructions that can be verified, by a checkpoint or by stored answers."""
 
     summary = "share of verifiable instructions followed, by prompt and by instruction, strictly and loosely"
     source = "Zhou et al. 2023, arXiv 2311.07911; lm-eval's checkers"
@@ -68,6 +69,11 @@ class Ifeval(OwnItems):
     def results(self, scored: Sequence[Scored]) -> list[ItemResults]:
         """Return which instructions are followed, by prompt."""
         return [followed_results(rows.rows(FollowedInstructions)) for each in scored for rows in each.rows]
+
+    def fetch(self) -> Iterator[str]:
+        """Fetch the prompts, and NLTK's data. Raises UserError for what cannot be had."""
+        yield f"data set  {HUB}: {prompt_file(OFFICIAL).stat().st_size / 1e6:.1f} MB  is there"
+        yield from language_data_line()
 
     def departure(self, setting: Setting) -> str | None:
         """Describe what keeps the accuracies from being IFEval's."""

@@ -1,5 +1,8 @@
 """NLTK's data, by which IFEval's checkers find words and sentences: looked for before lm-eval would download it."""
 
+from collections.abc import Iterator
+from io import StringIO
+
 from harness.errors import UserError
 from harness.network import is_offline
 
@@ -26,8 +29,15 @@ def require_language_data() -> None:
         )
 
 
+def language_data_line() -> Iterator[str]:
+    """Fetch the data, and yield a line on it. Raises UserError where it cannot be had."""
+    if not fetch_language_data():
+        raise UserError(f"NLTK's {DATA} cannot be fetched; try again, or set NLTK_DATA to a folder with it")
+    yield f"NLTK's    {DATA}  is there"
+
+
 def fetch_language_data() -> bool:
     """Ask NLTK's server for the data, and return whether it is here then. What is here is not asked for again."""
     from nltk import download
 
-    return has_language_data() or (bool(download(DATA, quiet=True)) and has_language_data())
+    return has_language_data() or bool(download(DATA, quiet=True, print_error_to=StringIO()) and has_language_data())

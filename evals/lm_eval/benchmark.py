@@ -2,13 +2,13 @@
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from evals.base import RESAMPLES, ItemResults, Options, Scored, Setting
 from evals.lm_eval.rows import AskedTask, TaskAsking, TaskItem, values_of
-from evals.lm_eval.run import installed_version
+from evals.lm_eval.run import fetch_task, installed_version
 from evals.lm_eval.steps import OWN_RESULTS, ask_task
 from evals.own_items import OwnItems, UserData
 from harness.engine.artifacts import Artifact, Output, step
@@ -70,6 +70,10 @@ class LmEvalTask(OwnItems):
             lm_eval=installed_version(),
             engine=setting.sampling.engine,
         )
+
+    def fetch(self) -> Iterator[str]:
+        """Fetch the data of the task. Raises UserError for what cannot be had."""
+        yield from fetch_task(self.task)
 
     def summarise(self, rows: Artifact) -> Artifact:
         """Build `summary.json` of lm-eval's own numbers, with intervals where they are means over items."""

@@ -56,10 +56,12 @@ def evaluate(
     return _items(found["samples"], found["versions"]), _own_results(found)
 
 
-def load_tasks(names: Sequence[str]) -> None:
-    """Fetch the data of lm-eval's tasks, as loading them does. Raises UserError where it cannot be had."""
+def fetch_task(name: str) -> Iterator[str]:
+    """Fetch the data of a task, as loading it does, and yield a line on it. Raises UserError where it cannot be had."""
+    installed_version()
     with _silenced():
-        _known([AskedTask(name) for name in names])
+        _known([AskedTask(name)])
+    yield f"lm-eval's {name}  is there"
 
 
 def probability_of_true_answers() -> Callable[..., dict[str, float]]:
@@ -130,7 +132,7 @@ def _language_model(checkpoint: Path, engine: Engine, chat_template: bool) -> An
     """Return the checkpoint as lm-eval takes models."""
     tokenizer = load_tokenizer(checkpoint)
     if chat_template and not tokenizer.chat_template:
-        raise UserError(f"the tokenizer in {checkpoint} has no chat template; leave out --chat-template")
+        raise UserError(f"the tokenizer in {checkpoint} has no chat template, through which it is to be asked")
     if engine == "vllm":
         from lm_eval.models.vllm_causallms import VLLM
 
@@ -206,8 +208,8 @@ def _load(task: str, spec: Any, manager: Any) -> None:
         raise UserError(f"the task {task} of lm-eval needs a package that is not installed: {error}") from None
     except (OSError, ValueError) as error:  # of the library that loads data sets
         mend = f"run `harness prefetch lm_eval:{task}` where there is a network" if is_offline() else "try again"
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"the data of lm-eval's task {task} cannot be loaded ({said}); {mend}") from error
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"the data of lm-eval's task {task} cannot be loaded ({message}); {mend}") from error
 
 
 @contextmanager

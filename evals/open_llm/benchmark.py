@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
@@ -10,7 +10,7 @@ from evals import scoring
 from evals.base import RESAMPLES, ItemResults, Options, Scored, Setting
 from evals.item_scores import write_scores
 from evals.lm_eval.rows import TaskAsking, TaskItem
-from evals.lm_eval.run import installed_version
+from evals.lm_eval.run import fetch_task, installed_version
 from evals.lm_eval.steps import OWN_RESULTS, ask_task, write_items
 from evals.open_llm.mini_tasks import FAMILIES, SIZES, task_config, write_questions
 from evals.open_llm.scores import COLUMNS, METRICS, board_results, column_intervals
@@ -97,6 +97,11 @@ class OpenLLM(OwnItems):
     def results(self, scored: Sequence[Scored]) -> list[ItemResults]:
         """Return the values of the items."""
         return [board_results(rows.rows(TaskItem)) for each in scored for rows in each.rows]
+
+    def fetch(self) -> Iterator[str]:
+        """Fetch the data of the six tasks. Raises UserError for what cannot be had."""
+        for column in COLUMNS.values():
+            yield from fetch_task(column.task.name)
 
     def departure(self, setting: Setting) -> str | None:
         """Describe what keeps the numbers from being the leaderboard's."""

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class BoardColumn:
     """One of the six: lm-eval's task as the board asked it, and the metric that the board showed."""
 
     task: AskedTask
     metric: str
 
 
-COLUMNS: Mapping[str, Column] = {
-    "arc_challenge": Column(AskedTask("arc_challenge", 25, "1.0"), "acc_norm,none"),
-    "hellaswag": Column(AskedTask("hellaswag", 10, "1.0"), "acc_norm,none"),
-    "mmlu": Column(AskedTask("mmlu", 5, "1.0"), "acc,none"),
-    "truthfulqa": Column(AskedTask("truthfulqa_mc2", 0, "3.0"), "acc,none"),
-    "winogrande": Column(AskedTask("winogrande", 5, "1.0"), "acc,none"),
-    "gsm8k": Column(AskedTask("gsm8k", 5, "3.0"), "exact_match,strict-match"),
+COLUMNS: Mapping[str, BoardColumn] = {
+    "arc_challenge": BoardColumn(AskedTask("arc_challenge", 25, "1.0"), "acc_norm,none"),
+    "hellaswag": BoardColumn(AskedTask("hellaswag", 10, "1.0"), "acc_norm,none"),
+    "mmlu": BoardColumn(AskedTask("mmlu", 5, "1.0"), "acc,none"),
+    "truthfulqa": BoardColumn(AskedTask("truthfulqa_mc2", 0, "3.0"), "acc,none"),
+    "winogrande": BoardColumn(AskedTask("winogrande", 5, "1.0"), "acc,none"),
+    "gsm8k": BoardColumn(AskedTask("gsm8k", 5, "3.0"), "exact_match,strict-match"),
 }
 """In the order of the board: examples in the prompt, and versions of the tasks in lm-eval 0.4.13."""
 

@@ -69,6 +69,11 @@ def require_packages(outside: Mapping[str, Mapping[str, Any]], where: object) ->
                 )
 
 
+def is_benchmark(name: str) -> bool:
+    """Return whether `name` is that of a registered benchmark, or of a task of lm-eval. Imports none."""
+    return name in EVALS.names() or name.startswith(TASK_PREFIX)
+
+
 def load_benchmark(name: str) -> Benchmark[Any]:
     """Return the benchmark `name`: a registered one, or any task of lm-eval as ``lm_eval:TASK``.
 

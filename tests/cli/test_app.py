@@ -24,6 +24,7 @@ from harness.commands.listing import _judge_line
 from harness.config import yaml_files
 from harness.endpoints.known_models import JudgeModel, Price
 from harness.recipes.loading import load_recipe
+from harness.recipes.registries import EVALS
 from tests.command import Harness, Outcome
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +136,7 @@ def imported_by(arguments: list[str]) -> set[str]:
     [
         ("methods", [*load_recipe("mini").method_names(), "ipo", "rpo", "simpo"]),  # the last as SRPO has them
         ("papers", ["sgpo", "srpo"]),
-        ("evals", ["alpaca_eval2", "arena_hard", "pairwise", "alpaca_farm", "edit_distance", "mt_bench", "perplexity"]),
+        ("evals", [*EVALS.builtin, "lm_eval:TASK"]),
         (
             "experiments",
             [
