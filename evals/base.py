@@ -62,6 +62,11 @@ class ItemResults(ABC):
     def statistic(self, metric: str, items: Sequence[Any]) -> Statistic:
         """Return the metric on `items` as prompt axis. Results on other items are left out."""
 
+    def quick_statistic(self, metric: str, items: Sequence[Any]) -> Statistic:
+        """Return `statistic`, or, where its resamples take long, a close approximation: for many checkpoints at
+        once."""
+        return self.statistic(metric, items)
+
     def withheld(self, metric: str, items: Sequence[Any], *, allow_missing: bool) -> str | None:
         """Return why there is no such metric on `items`, though there are enough of them; None where there is one."""
         return None
@@ -222,12 +227,15 @@ class FileOptions:
 
 @dataclass(frozen=True, slots=True)
 class StoredVerdicts:
-    """The content of one file of verdicts; `judge` is "" where it names none."""
+    """The content of one file of verdicts; `judge`, `baseline` and `prompts`, the name of the set of prompts, are ""
+    where it does not say."""
 
     path: Path
     model: str
     judge: str
     results: ItemResults
+    baseline: str = ""
+    prompts: str = ""
 
 
 class VerdictFiles(ABC):

@@ -192,6 +192,30 @@ def compare(
 
 
 @click.command(cls=Command)
+@click.argument("folder", type=PATH)
+@click.option("--pairs", type=TEXT, help="Pairs of models to test, such as a:b,c:d.")
+@click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
+@click.option(
+    "--out", type=PATH, default=Path("runs/leaderboard"), show_default=True, help="The folder of page, CSV and figure."
+)
+@as_json_option
+def leaderboard(folder: Path, pairs: str | None, lc_calibration: Path | None, out: Path, as_json: bool) -> None:
+    """Rank the models whose verdicts lie in FOLDER, and say which places are more than chance.
+
+    FOLDER holds AlpacaEval's annotations, as in its repository or as tables (.csv, .csv.gz), or Arena-Hard's judgments:
+    one file a model, all of one judge on the same prompts.
+    """
+    from harness.commands.leaderboard import leaderboard as rank
+    from harness.commands.leaderboard import parse_pairs
+    from reports.leaderboard import as_json as to_json
+    from reports.leaderboard import leaderboard_table, write_leaderboard
+
+    found = rank(folder, calibration=lc_calibration, pairs=parse_pairs(pairs) if pairs else ())
+    page = write_leaderboard(found, out)
+    click.echo(to_json(found) if as_json else f"{leaderboard_table(found)}\npage: {page}")
+
+
+@click.command(cls=Command)
 @click.option("--baseline", type=PATH, required=True, help="The run before the change: such as runs/mini/sgpo/table3.")
 @click.option("--candidate", type=PATH, required=True, help="The run after it.")
 @click.option(
