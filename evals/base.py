@@ -13,6 +13,7 @@ from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.models.generator import Sampling
 from harness.steps.data import DataRole
+from harness.steps.judge_prompt import OFFICIAL_JUDGE
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import Statistic
@@ -83,6 +84,8 @@ class PublishedMetric:
     baseline: str
     judges: tuple[str, ...]
     """The names of the judge that it is defined with, the one that its own tool writes first."""
+    asked_judge: str = OFFICIAL_JUDGE
+    """The model that is asked as this judge."""
 
     def departure(self, reasons: Iterable[str | None]) -> str | None:
         """Describe what keeps a score from being this metric, as one line; None where there is no reason."""

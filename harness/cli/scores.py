@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from harness.endpoints.reference import EndpointReference
     from harness.engine.staleness import CodeChanges
 
-STORED = {"annotations": "alpaca_eval2", "judgments": "arena_hard"}
-"""The option of stored verdicts -> the bench that they are of."""
+STORED = {"annotations": ("alpaca_eval2",), "judgments": ("arena_hard", "arena_hard_v2")}
+"""The option of stored verdicts -> the benches that they can be of."""
 
 scored, instructions = under("What to score"), under("The instructions and the answers to them")
 
@@ -131,9 +131,11 @@ def _score_stored(
     from harness.commands.stored_verdicts import score_file
     from harness.run.evidence import look_at_files
 
-    bench = STORED[subject]
-    if benches != (bench,):
-        raise click.UsageError(f"--{subject} holds verdicts of {bench}; give --bench {bench} and no other")
+    known = STORED[subject]
+    if len(benches) != 1 or benches[0] not in known:
+        of = " or ".join(known)
+        raise click.UsageError(f"--{subject} holds verdicts of {of}; give --bench {of} and no other")
+    bench = benches[0]
     stale = look_at_files([path], code_changes)
     return {**score_file(bench, path, options), "stale": stale.lines}
 

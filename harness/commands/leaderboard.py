@@ -40,7 +40,8 @@ def leaderboard(folder: Path, *, calibration: Path | None = None, pairs: ModelPa
     ranked, left_out = _alike([reader.read(path) for path in files])
     _require_distinct(ranked)
     items = usual_items(each.results for each in ranked)
-    ranked, others = _split(ranked, lambda each: departs(each.results, items) or _withheld(each, reader, items))
+    metrics = _metrics(bench, reader, ranked, items)
+    ranked, others = _split(ranked, lambda each: departs(each.results, items) or _withheld(each, metrics, items))
     left_out += others
     if len(ranked) < 2:
         because = f" ({left_out[0].file}: {left_out[0].reason})" if left_out else ""
@@ -48,7 +49,6 @@ def leaderboard(folder: Path, *, calibration: Path | None = None, pairs: ModelPa
     if len(items) < 2:
         raise UserError(f"{folder}: the models have one prompt in common; a ranking needs more")
     models = {each.model: each for each in ranked}
-    metrics = _metrics(bench, reader)
     tested = _tested(pairs, models, metrics)
     results = {name: each.results for name, each in models.items()}
     return Leaderboard(
@@ -142,9 +142,9 @@ def _split(
     return ranked, left_out
 
 
-def _withheld(each: StoredVerdicts, reader: VerdictFiles, items: Sequence[Any]) -> str:
+def _withheld(each: StoredVerdicts, metrics: Sequence[Metric], items: Sequence[Any]) -> str:
     """Return why a model has no score by one of the metrics; "" where it has all."""
-    reasons = (each.results.withheld(metric.name, items, allow_missing=False) for metric in reader.metrics)
+    reasons = (each.results.withheld(metric.name, items, allow_missing=False) for metric in metrics)
     return next(filter(None, reasons), None) or ""
 
 
@@ -157,9 +157,10 @@ def _require_distinct(found: Sequence[StoredVerdicts]) -> None:
         places[each.model] = each.path
 
 
-def _metrics(bench: str, reader: VerdictFiles) -> list[Metric]:
-    """Return the metrics that reports show of the bench, of those that the files can give."""
-    return [metric for metric in load_benchmark(bench).metrics if metric in reader.metrics]
+def _metrics(bench: str, reader: VerdictFiles, found: Sequence[StoredVerdicts], items: Sequence[Any]) -> list[Metric]:
+    """Return the metrics that reports show of the bench, of those that the reader and most files can give."""
+    shown = [metric for metric in load_benchmark(bench).metrics if metric in reader.metrics]
+    return [metric for metric in shown if 2 * sum(not _withheld(each, [metric], items) for each in found) >= len(found)]
 
 
 # ModelPairs
