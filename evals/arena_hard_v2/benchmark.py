@@ -87,10 +87,10 @@ def score_arena_hard_v2(
         ]
         _export(out.folder / f"seed-{number}", repeats, prompt)
         games = [each for repeat in repeats for each in repeat]
-        shown = _shown(artifact)
-        scores = score_judgments(games, answers=shown, n_questions=len(answers), repeats=n_repeats, **rules)
+        both = _judged_answers(artifact)
+        scores = score_judgments(games, answers=both, n_questions=len(answers), repeats=n_repeats, **rules)
         out.write_json(f"seed-{number}/scores.json", scores)
-        sets.append(CategoryGames(games, answers=shown))
+        sets.append(CategoryGames(games, answers=both))
     items = scoring.all_items(sets)
     out.write_json("scores.json", scoring.score(sets, asked=asked, items=items, **rules))
 
@@ -113,10 +113,10 @@ def _verdicts(artifact: Artifact) -> CategoryGames:
     """Return the games of all repeats, in the categories of their questions."""
     repeats = by_repeat(artifact.rows(Judgment))
     games = [_named(each, {}) for rows in repeats for each in games_of(rows, "model", "judge", None)]
-    return CategoryGames(games, answers=_shown(artifact))
+    return CategoryGames(games, answers=_judged_answers(artifact))
 
 
-def _shown(judgments: Artifact) -> dict[str, Answers]:
+def _judged_answers(judgments: Artifact) -> dict[str, Answers]:
     """Return the answers that were judged, by question."""
     return {row.prompt.id: (row.baseline, row.output) for row in judgments.rows(Judgment)}
 

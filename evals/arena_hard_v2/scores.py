@@ -132,8 +132,8 @@ class CategoryGames(ItemResults):
         """Return why style cannot be controlled; None where it can."""
         if style_counter() is None:
             return NO_TOKENIZER
-        shown = all(self._answers_to(each) for each in self.judgments if is_complete(each))
-        return None if shown else NO_ANSWERS
+        known = all(self._answers_to(each) for each in self.judgments if is_complete(each))
+        return None if known else NO_ANSWERS
 
     def _answers_to(self, judgment: ArenaJudgment) -> Answers | None:
         return self.answers.get(judgment.question_id) or shown_answers(judgment.games[0].user_prompt)
@@ -147,7 +147,7 @@ class CategoryGames(ItemResults):
         place = {question: at for at, question in enumerate(items)}
         judged = [each for each in judgments if each.question_id in place]
         counts = [sum(weight for _, weight in weighted_verdicts(each)) for each in judged]
-        styles = [_styles(shown) for each in judged if (shown := self._answers_to(each))]
+        styles = [_styles(both) for each in judged if (both := self._answers_to(each))]
         baseline, model = (np.repeat(np.array(side, dtype=float), counts, axis=0) for side in zip(*styles, strict=True))
         question: IntArray = np.repeat([place[each.question_id] for each in judged], counts)
         return style_controlled_statistic(style_features(model, baseline), battles(judged), question, len(items))

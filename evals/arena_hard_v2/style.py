@@ -13,7 +13,7 @@ _CODE = re.compile(r"```([^`]*)```")
 _HEADER = re.compile(r"^#{1,6}\s", re.MULTILINE)
 _ITEM = re.compile(r"^\s*(?:\d+\.|[-*+])\s", re.MULTILINE)
 _BOLD = (re.compile(r"\*\*[^*\n]+\*\*"), re.compile(r"__[^_\n]+__"))
-_SHOWN = re.compile(
+_BOTH_ANSWERS = re.compile(
     r"<\|The Start of Assistant A's Answer\|>\n(.*)\n<\|The End of Assistant A's Answer\|>\n\n"
     r"<\|The Start of Assistant B's Answer\|>\n(.*)\n<\|The End of Assistant B's Answer\|>",
     re.DOTALL,
@@ -42,5 +42,5 @@ def _marks(answer: str) -> tuple[int, int, int]:
 
 def shown_answers(user_prompt: str) -> tuple[str, str] | None:
     """Return the answers shown to a judge as A and B; None where what it was asked does not show them."""
-    found = _SHOWN.search(user_prompt)
+    found = _BOTH_ANSWERS.search(user_prompt)
     return (found[1], found[2]) if found else None

@@ -14,7 +14,7 @@ from evals.stats.bootstrap import FloatArray, IntArray, Statistic
 
 _STEPS, _RATE, _TOLERANCE = 50, 0.1, 1e-9
 _NEWTON_STEPS = 25
-_AT_ONCE = 200
+_BATCH_SIZE = 200
 """Resamples fitted at a time."""
 _RIDGE = 1e-6
 """On the coefficients of the bootstrap, so that a resample that the model wins alone has some."""
@@ -74,7 +74,7 @@ def style_controlled_statistic(
     shift = value - float(_optimum(rows, outcomes, np.ones((1, len(rows))))[0])
 
     def resample(counts: FloatArray) -> FloatArray:
-        blocks = [counts[start : start + _AT_ONCE] for start in range(0, len(counts), _AT_ONCE)]
+        blocks = [counts[start : start + _BATCH_SIZE] for start in range(0, len(counts), _BATCH_SIZE)]
         return np.concatenate([_optimum(rows, outcomes, block[:, question]) for block in blocks]) + shift
 
     return Statistic(value, resample)

@@ -159,8 +159,10 @@ def _require_distinct(found: Sequence[StoredVerdicts]) -> None:
 
 def _metrics(bench: str, reader: VerdictFiles, found: Sequence[StoredVerdicts], items: Sequence[Any]) -> list[Metric]:
     """Return the metrics that reports show of the bench, of those that the reader and most files can give."""
-    shown = [metric for metric in load_benchmark(bench).metrics if metric in reader.metrics]
-    return [metric for metric in shown if 2 * sum(not _withheld(each, [metric], items) for each in found) >= len(found)]
+    reported = [metric for metric in load_benchmark(bench).metrics if metric in reader.metrics]
+    return [
+        metric for metric in reported if 2 * sum(not _withheld(each, [metric], items) for each in found) >= len(found)
+    ]
 
 
 # ModelPairs

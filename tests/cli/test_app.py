@@ -135,7 +135,10 @@ def imported_by(arguments: list[str]) -> set[str]:
     [
         ("methods", [*load_recipe("mini").method_names(), "ipo", "rpo", "simpo"]),  # the last as SRPO has them
         ("papers", ["sgpo", "srpo"]),
-        ("evals", ["alpaca_eval2", "arena_hard", "pairwise", "alpaca_farm", "edit_distance", "perplexity"]),
+        (
+            "evals",
+            ["alpaca_eval2", "arena_hard", "arena_hard_v2", "pairwise", "alpaca_farm", "edit_distance", "perplexity"],
+        ),
         (
             "experiments",
             [
@@ -235,7 +238,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest(harness: Harness, argument
         (["reproduce", "table3", "--seed", "4294967295", "--seeds", "2"], "the last seed, 4294967296, is above"),
         (["reproduce", "table3", "--seeds", "999999999999"], "is not in the range"),
         (["mini", "pretrain", "llama", "x", "--tokens", "0"], "is not in the range"),
-        (["eval", "--bench", "alpaca_eval2", "--judgments", "x.jsonl"], "holds verdicts of arena_hard; give --bench"),
+        (["eval", "--bench", "alpaca_eval2", "--judgments", "x.jsonl"], "of arena_hard or arena_hard_v2; give --bench"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(harness: Harness, arguments: list[str], complaint: str) -> None:

@@ -163,8 +163,8 @@ def test_questions_without_a_category_are_dealt_two_to_one() -> None:
 
 
 def test_the_official_questions_have_their_categories(shared_data: Path) -> None:
-    lines = (shared_data / "arena_hard_v2.0/question.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = list(map(json.loads, lines))
+    with (shared_data / "arena_hard_v2.0/question.jsonl").open(encoding="utf-8") as file:
+        rows = list(map(json.loads, file))
     assert len(rows) == 750 and all(category_of(row["uid"]) == row["category"] for row in rows)
 
 
