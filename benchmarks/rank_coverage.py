@@ -1,6 +1,6 @@
 """How often rank intervals cover all true ranks of a leaderboard at once, and how many pairs of models they tell apart.
 
-    OMP_NUM_THREADS=1 .venv/bin/python benchmarks/rank_coverage.py [--simulations 400] [--json FILE]
+    OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.rank_coverage [--simulations 400] [--json FILE]
 
 Each simulation draws prompts and the verdicts of all models on them, makes the
 rank intervals, and looks whether every model's true rank is in its own. Models of one ability have every rank of their

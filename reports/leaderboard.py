@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.errors import UserError
 from harness.files import replace_file
-from harness.results.leaderboard import Leaderboard, Ranking, TestedPair
+from harness.results.leaderboard import ComparedPair, Leaderboard, Ranking
 from harness.terminal import aligned, joined
 from reports.blocks import Figure
 from reports.figures import draw
@@ -157,7 +157,7 @@ def write_leaderboard(found: Leaderboard, folder: Path) -> Path:
     Raises UserError for a folder that cannot be written.
     """
     files = {RECORD: as_json(found).encode(), TABLE: _csv(_records(found)), PAIRS: _csv(_pair_records(found))}
-    drawings = {figure: draw(figure) for figure in map(_figure, found.rankings)}
+    drawings = {figure: draw(figure) for figure in map(ranks_figure, found.rankings)}
     for figure, drawing in drawings.items():
         path = figure.path
         files |= {f"{path}.pdf": drawing.pdf, f"{path}.png": drawing.png, f"{path}.svg": drawing.svg_file}
@@ -192,7 +192,8 @@ def leaderboard_page(found: Leaderboard, drawings: dict[str, str]) -> str:
     )
 
 
-def _figure(ranking: Ranking) -> Figure:
+def ranks_figure(ranking: Ranking) -> Figure:
+    """Return the figure of a ranking's rank intervals."""
     lines = tuple(RankLine(place.model, place.rank, place.rank_ci95) for place in ranking.places)
     caption = f"Ranks by {ranking.metric}, with 95 % intervals that hold for all models at once"
     return Figure(f"ranks_{ranking.metric}", caption, caption, RankChart(lines, f"rank by {ranking.metric}"))
@@ -216,7 +217,7 @@ def _pair_records(found: Leaderboard) -> Iterator[Sequence[object]]:
         yield _pair_record(pair)
 
 
-def _pair_record(pair: TestedPair) -> Sequence[object]:
+def _pair_record(pair: ComparedPair) -> Sequence[object]:
     low, high = pair.ci95 or (None, None)
     of = (pair.first, pair.second, pair.metric, pair.n_prompts, pair.difference)
     return (*of, low, high, pair.p_value, pair.p_holm, pair.verdict)

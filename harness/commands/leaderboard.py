@@ -13,7 +13,7 @@ from harness.commands.compare import decide
 from harness.commands.stored_verdicts import verdict_files
 from harness.errors import UserError, named
 from harness.recipes.registries import load_benchmark
-from harness.results.leaderboard import Leaderboard, LeftOut, TestedPair
+from harness.results.leaderboard import ComparedPair, Leaderboard, LeftOut
 
 ANNOTATIONS = "annotations.json"
 """What alpaca_eval calls a model's verdicts, in the folder of the model and the judge."""
@@ -168,7 +168,7 @@ def _metrics(bench: str, reader: VerdictFiles, found: Sequence[StoredVerdicts], 
 # ModelPairs
 
 
-def _tested(pairs: ModelPairs, models: Mapping[str, StoredVerdicts], metrics: Sequence[Metric]) -> list[TestedPair]:
+def _tested(pairs: ModelPairs, models: Mapping[str, StoredVerdicts], metrics: Sequence[Metric]) -> list[ComparedPair]:
     """Test pairs by all metrics, as one family: what `harness compare` does of two files."""
     asked = [(named("model", a, models), named("model", b, models), metric) for a, b in pairs for metric in metrics]
     found = [compare([a.results], [b.results], metric.name, allow_missing=None) for a, b, metric in asked]
@@ -177,12 +177,12 @@ def _tested(pairs: ModelPairs, models: Mapping[str, StoredVerdicts], metrics: Se
     return [_pair(a, b, metric, result) for (a, b, metric), result in zip(asked, found, strict=True)]
 
 
-def _pair(first: StoredVerdicts, second: StoredVerdicts, metric: Metric, result: Mapping[str, Any]) -> TestedPair:
-    of = TestedPair(first.model, second.model, metric.name, result["n_prompts"], withheld=result.get("withheld", ""))
+def _pair(first: StoredVerdicts, second: StoredVerdicts, metric: Metric, result: Mapping[str, Any]) -> ComparedPair:
+    of = ComparedPair(first.model, second.model, metric.name, result["n_prompts"], withheld=result.get("withheld", ""))
     if of.withheld:
         return of
     low, high = result["ci95"]
-    return TestedPair(
+    return ComparedPair(
         first.model,
         second.model,
         metric.name,

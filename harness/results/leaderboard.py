@@ -41,7 +41,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class TestedPair:
+class ComparedPair:
     """A paired test of two models by one metric, `first` minus `second` in points; all None where it is `withheld`.
 
     The verdict is on the first, by the p-value that Holm's method adjusts over all pairs and metrics.
@@ -71,5 +71,5 @@ class Leaderboard:
     resamples: int
     rankings: tuple[Ranking, ...]
     left_out: tuple[LeftOut, ...] = ()
-    pairs: tuple[TestedPair, ...] = ()
+    pairs: tuple[ComparedPair, ...] = ()
     notes: tuple[str, ...] = ()
