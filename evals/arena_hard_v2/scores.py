@@ -33,7 +33,7 @@ CATEGORY_OF = {HARD.name: CATEGORIES[0], CREATIVE.name: CATEGORIES[1]} | {
     HARD_STYLE.name: CATEGORIES[0],
     CREATIVE_STYLE.name: CATEGORIES[1],
 }
-STYLED = frozenset({HARD_STYLE.name, CREATIVE_STYLE.name})
+STYLED = (HARD_STYLE.name, CREATIVE_STYLE.name)
 PUBLISHED = PublishedMetric(
     title="Arena-Hard v2.0",
     n_items=750,
@@ -78,7 +78,8 @@ def score_judgments(
     there = () if scores["withheld"] else [name for name in CATEGORIES if results.of_category(name)]
     return {
         **scores,
-        "ci90_official": {name: official_interval(results.of_category(name)) for name in there},
+        "ci90_official": {name: official_interval(results.of_category(name)) for name in there}
+        | results.official_style_intervals(there),
         "n_battles": {name: len(battles(results.of_category(name))) for name in there},
         "style_control_withheld": results.style_withheld(),
     }
@@ -138,19 +139,42 @@ class CategoryGames(ItemResults):
     def _answers_to(self, judgment: ArenaJudgment) -> Answers | None:
         return self.answers.get(judgment.question_id) or shown_answers(judgment.games[0].user_prompt)
 
+    def official_style_intervals(self, categories: Sequence[str]) -> dict[str, list[float]]:
+        """Return the tool's intervals of the style-controlled scores, by metric; none where style is not
+        controlled."""
+        from evals.stats.style_control import tool_interval
+
+        if self.style_withheld():
+            return {}
+        rules: dict[str, Any] = {"rounds": OFFICIAL_ROUNDS, "seed": OFFICIAL_SEED, "level": OFFICIAL_LEVEL}
+        found = {}
+        for name in STYLED:
+            judged = self.of_category(CATEGORY_OF[name])
+            if CATEGORY_OF[name] in categories:
+                found[name] = list(tool_interval(self._battle_features(judged), battles(judged), **rules))
+        return found
+
+    def _battle_features(self, judged: Sequence[ArenaJudgment]) -> FloatArray:
+        """Return the differences of style [battles, 4]."""
+        import numpy as np
+
+        from evals.stats.style_control import style_features
+
+        styles = [_styles(both) for each in judged if (both := self._answers_to(each))]
+        counts = _battle_counts(judged)
+        baseline, model = (np.repeat(np.array(side, dtype=float), counts, axis=0) for side in zip(*styles, strict=True))
+        return style_features(model, baseline)
+
     def _style_controlled(self, judgments: Sequence[ArenaJudgment], items: Sequence[str]) -> Statistic:
         """Return the style-controlled score on questions."""
         import numpy as np
 
-        from evals.stats.style_control import style_controlled_statistic, style_features
+        from evals.stats.style_control import style_controlled_statistic
 
         place = {question: at for at, question in enumerate(items)}
         judged = [each for each in judgments if each.question_id in place]
-        counts = [sum(weight for _, weight in weighted_verdicts(each)) for each in judged]
-        styles = [_styles(both) for each in judged if (both := self._answers_to(each))]
-        baseline, model = (np.repeat(np.array(side, dtype=float), counts, axis=0) for side in zip(*styles, strict=True))
-        question: IntArray = np.repeat([place[each.question_id] for each in judged], counts)
-        return style_controlled_statistic(style_features(model, baseline), battles(judged), question, len(items))
+        question: IntArray = np.repeat([place[each.question_id] for each in judged], _battle_counts(judged))
+        return style_controlled_statistic(self._battle_features(judged), battles(judged), question, len(items))
 
 
 def is_complete(judgment: ArenaJudgment) -> bool:
@@ -180,6 +204,11 @@ def official_interval(judgments: Sequence[ArenaJudgment]) -> list[float]:
     tail = (1 - OFFICIAL_LEVEL) / 2
     lower, upper = np.quantile(100 * outcomes[drawn].mean(axis=1), [tail, 1 - tail])
     return [float(lower), float(upper)]
+
+
+def _battle_counts(judgments: Sequence[ArenaJudgment]) -> list[int]:
+    """Count the battles of each question."""
+    return [sum(weight for _, weight in weighted_verdicts(each)) for each in judgments]
 
 
 @cache

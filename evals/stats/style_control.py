@@ -61,6 +61,17 @@ def tool_fit(features: FloatArray, outcomes: FloatArray) -> float:
     return float(100 / (1 + np.exp(other - own)))
 
 
+def tool_interval(
+    features: FloatArray, outcomes: FloatArray, *, rounds: int, seed: int, level: float
+) -> tuple[float, float]:
+    """Return the public tool's interval: the central `level` of its fits of so many bootstrap samples of the
+    battles."""
+    drawn = np.random.RandomState(seed).randint(0, len(outcomes), size=(rounds, len(outcomes)))
+    rates = [tool_fit(features[rows], outcomes[rows]) for rows in drawn]
+    low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
 def style_controlled_statistic(
     features: FloatArray, outcomes: FloatArray, question: IntArray, n_questions: int
 ) -> Statistic:

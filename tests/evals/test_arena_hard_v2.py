@@ -12,8 +12,9 @@ import pytest
 
 from evals import scoring
 from evals.arena_hard.files import read_judgments, write_current_judgments
-from evals.arena_hard_v2.scores import METRICS, CategoryGames, battles, score_judgments
+from evals.arena_hard_v2.scores import BASELINES, METRICS, PUBLISHED, CategoryGames, battles, score_judgments
 from evals.arena_hard_v2.style import shown_answers, style_counter
+from evals.official_data import load_baseline
 from evals.stats.style_control import style_controlled_statistic, style_features, tool_fit
 from harness.errors import UserError
 from harness.steps.judge_prompt import CategoryJudgePrompt, official_prompt
@@ -32,6 +33,13 @@ def written(folder: Path, model: str, rows: list[dict[str, Any]] | None = None) 
     return path
 
 
+@pytest.fixture(autouse=True)
+def few_rounds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the official intervals, which take seconds, of a few rounds where they are not looked at."""
+    if not request.node.name.startswith("test_scores_are_those_of_the_public_tool"):
+        monkeypatch.setattr("evals.arena_hard_v2.scores.OFFICIAL_ROUNDS", 3)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_scores_are_those_of_the_public_tool(tmp_path: Path, model: str) -> None:
     scores = score_judgments(read_judgments(written(tmp_path, model), CATEGORIES), allow_missing=True, resamples=50)
@@ -42,6 +50,9 @@ def test_scores_are_those_of_the_public_tool(tmp_path: Path, model: str) -> None
         # The tool sets no seed: ends of 100 resamples differ by about a tenth of the interval.
         low, high = expected["lower"], expected["upper"]
         assert scores["ci90_official"][category] == pytest.approx([low, high], abs=0.25 * (high - low))
+        low, high = expected["style_lower"], expected["style_upper"]
+        styled = scores["ci90_official"][f"{category}_style_controlled"]
+        assert styled == pytest.approx([low, high], abs=0.25 * (high - low))
         inner, outer = scores["ci90_official"][category], scores["ci95"][category]
         assert outer[0] < inner[0] < inner[1] < outer[1]
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
@@ -142,6 +153,46 @@ def test_a_checkpoint_is_scored_on_the_embedded_scale(harness: Harness, tmp_path
     [path] = Path(found["folder"]).glob("model_judgment.jsonl")
     rows = read_judgments(path, CATEGORIES)
     assert {row.category for row in rows} == set(CATEGORIES) and {row.baseline for row in rows} == {"clerk"}
+
+
+# The official data
+
+
+def official_folder(folder: Path, *baselines: str) -> Path:
+    """The layout of the tool's data folder, of 500 and 250 questions."""
+    (folder / "model_answer").mkdir(parents=True)
+    ids = [f"{number:016x}" for number in range(500)] + [f"0913d8dd{number:08x}" for number in range(250)]
+    questions = [{"uid": id, "category": category_of(id), "prompt": f"question {id}"} for id in ids]
+    (folder / "question.jsonl").write_text("\n".join(map(json.dumps, questions)))
+    for model in baselines:
+        turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": {"answer": f"of {model}"}}]
+        answers = [{"uid": id, "model": model, "messages": turns} for id in ids]
+        (folder / "model_answer" / f"{model}.jsonl").write_text("\n".join(map(json.dumps, answers)))
+    return folder
+
+
+@pytest.mark.parametrize("layout", [".", "data/arena-hard-v2.0", "arena_hard_v2.0"])
+def test_each_category_has_its_own_baseline(tmp_path: Path, layout: str) -> None:
+    official_folder(tmp_path / layout, *BASELINES.values())
+    data = load_baseline("arena_hard_v2", str(tmp_path))
+    assert data.name == PUBLISHED.baseline and len(data.responses) == 750
+    assert {(category_of(row.prompt.id), row.writer, row.text) for row in data.responses} == {
+        (category, model, f"of {model}") for category, model in BASELINES.items()
+    }
+    other = load_baseline("arena_hard_v2", str(tmp_path), BASELINES["hard_prompt"])
+    assert other.name == BASELINES["hard_prompt"] and {row.writer for row in other.responses} == {other.name}
+
+
+def test_a_missing_baseline_is_named(tmp_path: Path) -> None:
+    official_folder(tmp_path, BASELINES["hard_prompt"])
+    with pytest.raises(UserError, match=r"no answers of the baseline 'gemini-2\.0-flash-001' in "):
+        load_baseline("arena_hard_v2", str(tmp_path))
+
+
+def test_too_few_questions_are_refused(tmp_path: Path) -> None:
+    (official_folder(tmp_path) / "question.jsonl").write_text('{"uid": "a", "prompt": "q"}')
+    with pytest.raises(UserError, match=r"1 questions; Arena-Hard v2\.0 has 750"):
+        load_baseline("arena_hard_v2", str(tmp_path))
 
 
 # The parts
