@@ -17,6 +17,7 @@ from harness.texts import format_names, has_lone_surrogate
 _WANTED = {
     "alpaca_eval2": ("instruction", "AlpacaEval's outputs, with instruction and output"),
     "arena_hard": ("question", "Arena-Hard's answers, with question_id or uid"),
+    "arena_hard_v2": ("question", "Arena-Hard's answers, with question_id or uid"),
 }
 """By bench: what its answers are joined by, and what they are."""
 

@@ -14,6 +14,7 @@ from harness.engine.artifacts import Artifact
 from harness.models.generator import Sampling
 from harness.records import Judgment
 from harness.steps.data import DataRole
+from harness.steps.judge_prompt import OFFICIAL_JUDGE
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import Statistic
@@ -63,6 +64,11 @@ class ItemResults(ABC):
     def statistic(self, metric: str, items: Sequence[Any]) -> Statistic:
         """Return the metric on `items` as prompt axis. Results on other items are left out."""
 
+    def quick_statistic(self, metric: str, items: Sequence[Any]) -> Statistic:
+        """Return `statistic`, or, where its resamples take long, a close approximation: for many checkpoints at
+        once."""
+        return self.statistic(metric, items)
+
     def withheld(self, metric: str, items: Sequence[Any], *, allow_missing: bool) -> str | None:
         """Return why there is no such metric on `items`, though there are enough of them; None where there is one."""
         return None
@@ -79,6 +85,8 @@ class PublishedMetric:
     baseline: str
     judges: tuple[str, ...]
     """The names of the judge that it is defined with, the one that its own tool writes first."""
+    asked_judge: str = OFFICIAL_JUDGE
+    """The model that is asked as this judge."""
 
     def departure(self, reasons: Iterable[str | None]) -> str | None:
         """Describe what keeps a score from being this metric, as one line; None where there is no reason."""
@@ -227,12 +235,15 @@ class FileOptions:
 
 @dataclass(frozen=True, slots=True)
 class StoredVerdicts:
-    """The content of one file of verdicts; `judge` is "" where it names none."""
+    """The content of one file of verdicts; `judge`, `baseline` and `prompts`, the name of the set of prompts, are ""
+    where it does not say."""
 
     path: Path
     model: str
     judge: str
     results: ItemResults
+    baseline: str = ""
+    prompts: str = ""
     note: str = ""
     """One line on what in the file the user should know of; empty for nothing."""
 

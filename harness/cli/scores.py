@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harness.endpoints.reference import EndpointReference
     from harness.engine.staleness import CodeChanges
 
-STORED = {"annotations": ("alpaca_eval2",), "judgments": ("arena_hard", "mt_bench")}
+STORED = {"annotations": ("alpaca_eval2",), "judgments": ("arena_hard", "arena_hard_v2", "mt_bench")}
 """The option of stored verdicts -> the benches that they may be of."""
 
 scored, instructions = under("What to score"), under("The instructions and the answers to them")
@@ -140,9 +140,8 @@ def _score_stored(
 
     known = STORED[subject]
     if len(benches) != 1 or benches[0] not in known:
-        raise click.UsageError(
-            f"--{subject} holds verdicts of {' or '.join(known)}; give --bench {' or '.join(known)} and no other"
-        )
+        of = " or ".join(known)
+        raise click.UsageError(f"--{subject} holds verdicts of {of}; give --bench {of} and no other")
     [bench] = benches
     stale = look_at_files([path], code_changes)
     return {**score_file(bench, path, options), "stale": stale.lines}
@@ -200,6 +199,30 @@ def compare(
         code_changes=code_changes,
     )
     print_result(found, comparison_table, as_json)
+
+
+@click.command(cls=Command)
+@click.argument("folder", type=PATH)
+@click.option("--pairs", type=TEXT, help="Pairs of models to test, such as a:b,c:d.")
+@click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
+@click.option(
+    "--out", type=PATH, default=Path("runs/leaderboard"), show_default=True, help="The folder of page, CSV and figure."
+)
+@as_json_option
+def leaderboard(folder: Path, pairs: str | None, lc_calibration: Path | None, out: Path, as_json: bool) -> None:
+    """Rank the models whose verdicts lie in FOLDER, and say which places are more than chance.
+
+    FOLDER holds AlpacaEval's annotations, as in its repository or as tables (.csv, .csv.gz), or Arena-Hard's judgments:
+    one file a model, all of one judge on the same prompts.
+    """
+    from harness.commands.leaderboard import leaderboard as rank
+    from harness.commands.leaderboard import parse_pairs
+    from reports.leaderboard import as_json as to_json
+    from reports.leaderboard import leaderboard_table, write_leaderboard
+
+    found = rank(folder, calibration=lc_calibration, pairs=parse_pairs(pairs) if pairs else ())
+    page = write_leaderboard(found, out)
+    click.echo(to_json(found) if as_json else f"{leaderboard_table(found)}\npage: {page}")
 
 
 @click.command(cls=Command)

@@ -65,7 +65,7 @@ def compare_files(
     model, *against = _named(models)
     compared = [_compared(reader, model, other, allow_missing=allow_missing) for other in against]
     cells = [((model.name, metric.name), (other.name, metric.name)) for other in against for metric in reader.metrics]
-    n_tests = _decide([comparison for each in compared for comparison in each["metrics"].values()], cells)
+    n_tests = decide([comparison for each in compared for comparison in each["metrics"].values()], cells)
     return {
         "bench": bench,
         "model": model.name,
@@ -129,7 +129,7 @@ def _compared(reader: VerdictFiles, first: _Model, second: _Model, *, allow_miss
     }
 
 
-def _decide(comparisons: Sequence[dict[str, Any]], cells: Sequence[tuple[tuple[str, str], ...]]) -> int:
+def decide(comparisons: Sequence[dict[str, Any]], cells: Sequence[tuple[tuple[str, str], ...]]) -> int:
     """Give each comparison that is not withheld its test and verdict in the family; return how many these are."""
     from evals.stats.comparison import family_tests
     from evals.stats.multiplicity import SIGNIFICANCE, holm, level_left

@@ -15,8 +15,8 @@ HEADLINES = (
     "position_bias",
 )
 
-_ALL_VERDICTS = {"score", "first_turn"}
-"""Metrics of benches that ask for more than one verdict on an instruction."""
+_VERDICT_SCORES = {"score", "first_turn", "hard_prompt"}
+"""Of benches whose verdicts are counted, and not their instructions: several of these are asked on each."""
 
 _QUARTILES = {"mean": 1, "first_quartile": 2, "median": 3, "third_quartile": 4}
 """The order of what describes a distribution; files have it by the letter."""
@@ -58,6 +58,8 @@ def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
     yield from (_row(name, f"{value:.2f}", tail, width) for name, value, tail in figures)
     if (reason := scores.get("length_controlled_withheld")) and not scores.get("withheld"):
         yield f"  length_controlled_winrate withheld: {reason}"
+    if (reason := scores.get("style_control_withheld")) and not scores.get("withheld"):
+        yield f"  {reason}"
     yield from (_row(name, str(count), tail, width) for name, count, tail in counts)
 
 
@@ -128,9 +130,8 @@ def _counts(scores: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
         count = scores["n_beyond_context"]
         yield "beyond the model's context", count, f"{_answers(count)}, without a perplexity"
     if (asked := scores.get("n_asked")) is not None:
-        judged = (
-            ("verdicts" if _ALL_VERDICTS & scores.keys() else "instructions judged") if "judge" in scores else "items"
-        )
+        of_a_judge = "verdicts" if _VERDICT_SCORES & scores.keys() else "instructions judged"
+        judged = of_a_judge if "judge" in scores else "items"
         yield judged, asked - scores["n_missing"], f" of {asked}"
     elif (measured := scores.get("n")) is not None:
         yield "rows", measured, f" of {measured + scores['n_missing']}"

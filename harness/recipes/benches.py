@@ -213,7 +213,7 @@ def departure(name: str, setting: PairSetting, choice: BenchChoice) -> str | Non
 
 
 def _reasons(metric: PublishedMetric, setting: PairSetting, choice: BenchChoice) -> Iterator[str]:
-    official = judge(OFFICIAL_JUDGE)
+    official = judge(metric.asked_judge)
     if choice.scale != OFFICIAL:
         yield f"the instructions are those of scale {choice.scale}"
     elif choice.limit and choice.limit < metric.n_items:
@@ -224,6 +224,12 @@ def _reasons(metric: PublishedMetric, setting: PairSetting, choice: BenchChoice)
         yield f"judged by {setting.judge}" + "".join(f" without {name}" for name in setting.judge.without)
     if choice.scale == OFFICIAL and setting.baseline_name != metric.baseline:
         yield f"against {setting.baseline_name}, not {metric.baseline}"
+
+
+def official_judge(bench: str) -> EndpointReference:
+    """Return the judge that defines the bench's published metric; of a bench without one, AlpacaEval's."""
+    metric = load_benchmark(bench).published
+    return judge(metric.asked_judge if metric else OFFICIAL_JUDGE)
 
 
 def published_metric(bench: str) -> PublishedMetric:
@@ -252,7 +258,7 @@ def _is_published(name: str, role: DataRole, judged_by: EndpointReference) -> bo
     """Return whether a scale's bench is the published metric: all of its own instructions, and its judge."""
     metric = load_benchmark(name).published
     own = role.reference == f"{OFFICIAL_DATA}{name}"
-    return metric is not None and own and role.size >= metric.n_items and judged_by == judge(OFFICIAL_JUDGE)
+    return metric is not None and own and role.size >= metric.n_items and judged_by == official_judge(name)
 
 
 def _limited_recipe(choice: BenchChoice) -> Recipe:
@@ -284,7 +290,7 @@ def _official_setting(name: str, choice: BenchChoice) -> PairSetting:
         options=judged_pairs(name).Options(baselines=role),
         baselines=baselines,
         baseline_name=baseline_name,
-        judge=choice.judge or judge(OFFICIAL_JUDGE),
+        judge=choice.judge or official_judge(name),
         prompt=official_prompt(name),
         sampling=official_settings().sampling,
     )

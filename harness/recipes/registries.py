@@ -34,6 +34,7 @@ EVALS = Registry(
     builtin={
         "alpaca_eval2": "evals.alpaca_eval2.benchmark:BENCHMARK",
         "arena_hard": "evals.arena_hard.benchmark:BENCHMARK",
+        "arena_hard_v2": "evals.arena_hard_v2.benchmark:BENCHMARK",
         "pairwise": "evals.pairwise.benchmark:BENCHMARK",
         "alpaca_farm": "evals.alpaca_farm.benchmark:BENCHMARK",
         "edit_distance": "evals.edit_distance.benchmark:BENCHMARK",

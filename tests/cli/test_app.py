@@ -238,7 +238,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest(harness: Harness, argument
         (["mini", "pretrain", "llama", "x", "--tokens", "0"], "is not in the range"),
         (
             ["eval", "--bench", "alpaca_eval2", "--judgments", "x.jsonl"],
-            "holds verdicts of arena_hard or mt_bench; give",
+            "of arena_hard or arena_hard_v2 or mt_bench; give",
         ),
     ],
 )
