@@ -33,6 +33,8 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/recipes/benches.py:_limited_recipe": ("eval",),
     "evals/alpaca_eval2/annotation_files.py:AnnotationFiles": STORED,
     "harness/commands/stored_verdicts.py:verdict_files": STORED,
+    "harness/commands/compare_methods.py:_LEGEND_OF_CHECKPOINTS": ("compare",),
+    "harness/commands/compare_methods.py:_LEGEND_OF_UNDECIDED": ("compare",),
     "harness/commands/evaluate.py:_judged": ("eval",),
     "harness/recipes/benches.py:_official_baselines": ("eval",),
     "harness/run/options.py:Choice": ALL_RUNS,

@@ -20,7 +20,7 @@ from harness.cli.options import (
     offline,
     print_result,
 )
-from harness.cli.parameters import PATH, TEXT, TrainingSeeds, Whole
+from harness.cli.parameters import NAMES, PATH, TEXT, TrainingSeeds, Whole
 from harness.config.yaml_files import name_in
 from harness.engine.limits import Limits
 
@@ -153,10 +153,15 @@ def _show(results: list[dict[str, Any]], as_json: bool) -> None:
         click.echo("\n".join(map(scorecard, results)))
 
 
+OF_FILES = ("bench", "allow_missing", "lc_calibration", "reference_outputs")
+"""Options of `compare` that go with files of verdicts; the benchmarks and rules of a run are its own."""
+
+
 @click.command(cls=Command)
-@click.argument("first", type=TrainingSeeds())
-@click.argument("others", type=TrainingSeeds(), nargs=-1, required=True)
-@click.option("--bench", required=True, type=TEXT, help="The benchmark of the verdicts.")
+@click.argument("first", type=TrainingSeeds(), metavar="FIRST|RUN")
+@click.argument("others", type=TrainingSeeds(), nargs=-1)
+@click.option("--methods", type=NAMES, help="Methods of RUN: the first is tested against each of the others.")
+@click.option("--bench", type=TEXT, help="The benchmark of the verdicts.")
 @click.option("--allow-missing", is_flag=True, help="Compare despite missing verdicts.")
 @click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @click.option("--reference-outputs", type=PATH, help="The instructions in order, to join verdicts by.")
@@ -165,18 +170,26 @@ def _show(results: list[dict[str, Any]], as_json: bool) -> None:
 def compare(
     first: tuple[Path, ...],
     others: tuple[tuple[Path, ...], ...],
-    bench: str,
+    methods: tuple[str, ...] | None,
+    bench: str | None,
     allow_missing: bool,
     lc_calibration: Path | None,
     reference_outputs: Path | None,
     code_changes: "CodeChanges",
     as_json: bool,
 ) -> None:
-    """Test stored verdicts on one model, FIRST, against those on OTHERS, on the same prompts.
+    """Test which of two methods of a run is better, or stored verdicts on one model against those on others.
 
-    Each is a file of AlpacaEval's annotations or Arena-Hard's judgments. Of a model trained with several seeds give
-    all in one argument, separated by commas: a0.json,a1.json,a2.json. Equally many are compared seed by seed.
+    With --methods RUN is the folder of a run, such as runs/mini/sgpo/table3: paired over all its base models,
+    benchmarks, prompts and training seeds. Without, FIRST and OTHERS are files of AlpacaEval's annotations or
+    Arena-Hard's judgments. Of a model trained with several seeds give all in one argument, separated by commas:
+    a0.json,a1.json,a2.json. Equally many are compared seed by seed.
     """
+    if methods:
+        _compare_methods(first, others, methods, code_changes, as_json)
+        return
+    if not bench or not others:
+        raise click.UsageError("give a run and --methods FIRST,OTHER, or --bench and files of two models or more")
     from harness.commands.compare import compare_files, comparison_table
 
     found = compare_files(
@@ -189,6 +202,23 @@ def compare(
         code_changes=code_changes,
     )
     print_result(found, comparison_table, as_json)
+
+
+def _compare_methods(
+    run: tuple[Path, ...],
+    others: tuple[tuple[Path, ...], ...],
+    methods: tuple[str, ...],
+    code_changes: "CodeChanges",
+    as_json: bool,
+) -> None:
+    from harness.commands.compare_methods import compare_methods, methods_table
+
+    given = click.get_current_context().params
+    if stray := [f"--{name.replace('_', '-')}" for name in OF_FILES if given[name]]:
+        raise click.UsageError(f"{stray[0]} goes with files of verdicts, not with --methods: a run has its own")
+    if len(run) > 1 or others:
+        raise click.UsageError("--methods compares methods of one run: give one folder")
+    print_result(compare_methods(run[0], methods, code_changes), methods_table, as_json)
 
 
 @click.command(cls=Command)
