@@ -58,6 +58,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/run/evidence.py:ELSEWHERE": ("eval", "compare", "regress"),
     "harness/experiments/build.py:build_experiments": ALL_RUNS,
     "harness/experiments/build.py:_require_models": ALL_RUNS,
+    "harness/experiments/build.py:_require_no_rows": ALL_RUNS,
     "harness/commands/judge_calibrate.py:Published": ("judge calibrate",),
     "harness/commands/judge_calibrate.py:_bridged_model": ("judge calibrate",),
     "harness/preflight/judge_check.py:check_judge": ("judge check", "doctor"),

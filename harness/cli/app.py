@@ -12,6 +12,7 @@ from harness.cli.judges import judge
 from harness.cli.parameters import format_message
 from harness.cli.runs import doctor, plan, prefetch, rates, report, reproduce
 from harness.cli.scores import compare, eval_, regress
+from harness.cli.sweeps import sweep
 from harness.engine.signals import endings_interrupt, interrupted_code
 from harness.errors import HarnessError, Interrupted, StepFailed
 from harness.terminal import one_line, visible_output
@@ -25,7 +26,7 @@ def cli() -> None:
 
 for command in (
     *(reproduce, report, doctor, plan, prefetch),
-    *(eval_, compare, regress),
+    *(eval_, compare, sweep, regress),
     *(list_, data, judge, paper, mini, rates),
 ):
     cli.add_command(command)

@@ -96,7 +96,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
     return click.argument("experiment", type=EXPERIMENT)(choice_options(command))
 
 
-_OF_THE_CHOICE = ("scale", "fast", "limit", "models", "methods", "teacher", "settings")
+_OF_THE_CHOICE = ("scale", "fast", "limit", "models", "methods", "against", "teacher", "settings")
 _OF_COMPUTE = ("accelerate", "processes", "micro_batch_size", "executor", "ray_address", "store", "track")
 _OF_LIMITS = ("concurrency", "requests_per_minute", "tokens_per_minute", "timeout_seconds", "max_usd", "batch")
 """The options that are fields of `Choice`, of `Compute` and of `Limits`, under their names there."""
@@ -148,6 +148,12 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
         type=NAMES,
         callback=all_by_default,
         help="Only these methods (comma-separated), such as sft,sgpo:rounds=3.",
+    ),
+    of_run(
+        "--against",
+        type=NAMES,
+        callback=all_by_default,
+        help="Test every other row against these methods (comma-separated), and run them too.",
     ),
     of_run(
         "--set",

@@ -35,6 +35,8 @@ def reproduce(
 ) -> None:
     """Run what is missing, write the report into `run_dir`/PAPER/EXHIBIT, and print the tables to stdout.
 
+    That of a sweep is EXHIBIT-sweep-SETTING, beside the one of the whole exhibit.
+
     `limits` bounds what judge and teacher may be asked; `code_changes` says what is done with what other code has
     made. Damaged artifacts are made again. Raises UserError for unknown names, for a run directory that
     cannot be written to, and for an endpoint that cannot be asked.
@@ -45,7 +47,7 @@ def reproduce(
     experiments = build_experiments(exhibit, request)
     require_readable(experiments)
     store = open_store(run_dir / "store", request.recipe.compute, remakes_stale=code_changes == "rerun")
-    folder = run_dir / exhibit.paper / exhibit.name
+    folder = run_dir / exhibit.paper / (f"{exhibit.name}-sweep-{choice.sweep}" if choice.sweep else exhibit.name)
     require_writable(folder / "checkpoints")
     recipe = request.recipe
     print(f"{exhibit} on the scale {recipe.name!r} ({recipe.description}; {recipe.where})", file=sys.stderr)

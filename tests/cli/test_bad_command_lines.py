@@ -32,6 +32,7 @@ ENOUGH: dict[str, Line] = {
     "eval": ("--bench", "arena_hard", "--model", "mini:llama"),
     "compare": ("a.json", "b.json", "--bench", "arena_hard"),
     "report": ("folder",),
+    "sweep": ("table3", "--methods", "dpo:beta={0.1,0.5}"),
     "regress": ("--baseline", "a", "--candidate", "b"),
     "list": ("methods",),
     "data split": ("outputs",),
