@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evals.scoring import compare, decide
 from harness.commands.compare import p_value_text
@@ -13,6 +13,9 @@ from harness.regress.compare import results_of
 from harness.regress.runs import CellName, FinishedRun, read_run, require_same_prompts
 from harness.run.evidence import tell_stale_folders
 from harness.terminal import aligned, joined, note_if_slow
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SLOW = "comparing {first} with {other}: what is fitted is fitted anew in each resample ..."
 VERDICTS = ("better", "worse", "undecided", "withheld")
@@ -96,6 +99,21 @@ def _place(run: FinishedRun, first: CellName, second: CellName, metric: str) -> 
         "value": ours.scores[metric].value,
         "other_value": theirs.scores[metric].value,
     }
+
+
+def comparison_frame(found: Mapping[str, Any]) -> "DataFrame":
+    """Return the comparisons that `compare_methods` found as a DataFrame, with the ends of intervals as columns."""
+    from pandas import DataFrame
+
+    rows = [{**each, **dict(zip(("low", "high"), each.get("ci95", ()), strict=False))} for each in found["comparisons"]]
+    return DataFrame(rows, columns=list(_COLUMNS))
+
+
+_COLUMNS = (
+    *("model", "method", "other", "bench", "metric", "label", "value", "other_value", "difference", "low", "high"),
+    *("p_value", "p_holm", "verdict", "on", "n_prompts", "minimum_detectable_effect", "prompts_needed"),
+    *("seeds_needed", "needed", "withheld"),
+)
 
 
 # As lines for a terminal
