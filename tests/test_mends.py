@@ -36,6 +36,7 @@ PRINTED_BY: dict[str, tuple[str, ...]] = {
     "harness/commands/compare_methods.py:_LEGEND_OF_CHECKPOINTS": ("compare",),
     "harness/commands/compare_methods.py:_LEGEND_OF_UNDECIDED": ("compare",),
     "harness/commands/evaluate.py:_judged": ("eval",),
+    "harness/commands/new_package.py:_next": ("new method", "new eval", "new paper"),
     "harness/recipes/benches.py:_official_baselines": ("eval",),
     "harness/run/options.py:Choice": ALL_RUNS,
     "harness/engine/ray_bridge.py:_connect": ALL_RUNS,

@@ -9,6 +9,7 @@ from harness.cli.embedded import mini
 from harness.cli.help import Commands
 from harness.cli.inventory import data, list_, paper
 from harness.cli.judges import judge
+from harness.cli.new import new
 from harness.cli.parameters import format_message
 from harness.cli.runs import doctor, plan, prefetch, rates, report, reproduce
 from harness.cli.scores import compare, eval_, regress
@@ -27,7 +28,7 @@ def cli() -> None:
 for command in (
     *(reproduce, report, doctor, plan, prefetch),
     *(eval_, compare, sweep, regress),
-    *(list_, data, judge, paper, mini, rates),
+    *(list_, new, data, judge, paper, mini, rates),
 ):
     cli.add_command(command)
 
