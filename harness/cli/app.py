@@ -25,10 +25,10 @@ def cli() -> None:
     """Reproduce the tables of preference-optimization papers, and score models as they did."""
 
 
-for command in (
-    *(reproduce, report, doctor, plan, prefetch),
-    *(eval_, compare, sweep, regress),
-    *(list_, new, data, judge, paper, mini, rates),
+for command in (  # in the order of use
+    *(list_, plan, doctor, prefetch, reproduce, report),
+    *(compare, sweep, regress, eval_, judge, paper),
+    *(new, rates, data, mini),
 ):
     cli.add_command(command)
 
