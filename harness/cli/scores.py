@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -229,8 +230,9 @@ def _compare_methods(
 )
 @click.option("--out", type=PATH, help="The folder of regress.html and regress.json.  [default: the candidate]")
 @code_changes_option("warn", "ignore")
+@as_json_option
 def regress(
-    baseline: Path, candidate: Path, rerun_affected: bool, out: Path | None, code_changes: "CodeChanges"
+    baseline: Path, candidate: Path, rerun_affected: bool, out: Path | None, code_changes: "CodeChanges", as_json: bool
 ) -> None:
     """Compare two runs on the same prompts; exit 1 if a change made anything worse.
 
@@ -243,6 +245,9 @@ def regress(
 
     make = make_candidate if rerun_affected else None
     comparison, page = run(baseline, candidate, out, make, code_changes)
-    click.echo(f"{comparison_table(comparison)}\npage: {page}")
+    if as_json:
+        click.echo(json.dumps({"page": str(page), **asdict(comparison)}, indent=1, ensure_ascii=False))
+    else:
+        click.echo(f"{comparison_table(comparison)}\npage: {page}")
     if comparison.is_worse:
         sys.exit(1)

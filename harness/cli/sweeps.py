@@ -7,10 +7,12 @@ import click
 
 from harness.cli.help import HeadedCommand
 from harness.cli.options import (
+    as_json_option,
     code_changes_option,
     judge_options,
     of_scores,
     offline,
+    print_finished_run,
     run_dir_option,
     run_options,
 )
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 @judge_options(required=False)
 @of_scores("--allow-missing", is_flag=True, help="Score despite missing verdicts.")
 @code_changes_option("warn", "rerun", "ignore")
+@as_json_option
 def sweep(
     experiment: str,
     rows: tuple[tuple[str, ...], ...],
@@ -40,6 +43,7 @@ def sweep(
     limits: Limits,
     allow_missing: bool,
     code_changes: "CodeChanges",
+    as_json: bool,
 ) -> None:
     """Reproduce EXPERIMENT with one setting swept, as in --methods dpo:beta={0.01,0.1,0.5}, and compare the values.
 
@@ -50,4 +54,4 @@ def sweep(
 
     swept = choice.swept(row for names in rows for row in names)
     chosen = swept.judged_by(judge, allow_missing=allow_missing)
-    run(experiment, chosen, run_dir, limits=limits, code_changes=code_changes)
+    print_finished_run(*run(experiment, chosen, run_dir, limits=limits, code_changes=code_changes), as_json)

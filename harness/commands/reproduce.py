@@ -26,14 +26,13 @@ from harness.run.options import Choice
 from harness.run.spending import run_and_report_spending
 from harness.run.training_curves import stage_curves
 from reports.blocks import Report
-from reports.terminal import print_report
 from reports.write import write_report
 
 
 def reproduce(
     name: str, choice: Choice, run_dir: Path, *, limits: Limits | None = None, code_changes: CodeChanges = "warn"
-) -> None:
-    """Run what is missing, write the report into `run_dir`/PAPER/EXHIBIT, and print the tables to stdout.
+) -> tuple[Report, Path]:
+    """Run what is missing, and write the report into `run_dir`/PAPER/EXHIBIT; return it, and its folder.
 
     That of a sweep is EXHIBIT-sweep-SETTING, beside the one of the whole exhibit.
 
@@ -60,10 +59,7 @@ def reproduce(
     expected = expected_seconds(targets, request.recipe, store, limits or Limits())
     run_and_report_spending(targets, store, limits, request.recipe.compute, expected)
     ran = frozenset(artifact.key for artifact in steps.missing)
-    report = write_run(exhibit.name, experiments, request, store, folder, started=started, ran=ran)
-    print_report(report, folder)
-    if any((folder / "checkpoints").iterdir()):
-        print(f"checkpoints: {folder / 'checkpoints'}")
+    return write_run(exhibit.name, experiments, request, store, folder, started=started, ran=ran), folder
 
 
 def _tell_what_has_no_rows(experiments: Sequence[Experiment], request: Request) -> None:

@@ -36,18 +36,18 @@ class RunFrames:
         Of a win rate, `method` is the match; of a point of a curve it is written as ``srpo/3``, line and place on the
         axis, and `bench` is the panel. `per_seed` holds the value of each training seed.
         """
-        return _frame(_scores(self.manifest), _SCORES)
+        return _frame(score_rows(self.manifest), _SCORES)
 
     @cached_property
     def claims(self) -> "DataFrame":
         """Every ordering of every claim: the claim and its verdict, and the ordering's own paired test."""
-        return _frame(_orderings(self.manifest), _CLAIMS)
+        return _frame(ordering_rows(self.manifest), _CLAIMS)
 
     @cached_property
     def comparisons(self) -> "DataFrame":
         """Every test of a row against another that no claim is about (`RowComparison`): of rows of one's own, of
         ``--against``, of a sweep."""
-        return _frame(_comparisons(self.manifest), _COMPARISONS)
+        return _frame(comparison_rows(self.manifest), _COMPARISONS)
 
     @cached_property
     def training_curves(self) -> "DataFrame":
@@ -113,13 +113,15 @@ def _cells(manifest: Manifest) -> Iterator[tuple[dict[str, Any], Estimate, float
                 yield dict(zip(_CELL, place, strict=True)), point, result.exhibit.printed(point.panel, point.id)
 
 
-def _scores(manifest: Manifest) -> Iterator[dict[str, Any]]:
+def score_rows(manifest: Manifest) -> Iterator[dict[str, Any]]:
+    """Yield every score and win rate with its place, its interval as `low` and `high`, and what the paper printed."""
     for place, cell, published in _cells(manifest):
         low, high = cell.ci95 or (None, None)
         yield {**asdict(cell), **place, "low": low, "high": high, "published": published}
 
 
-def _orderings(manifest: Manifest) -> Iterator[dict[str, Any]]:
+def ordering_rows(manifest: Manifest) -> Iterator[dict[str, Any]]:
+    """Yield every ordering of every claim, with its own test and the verdict of the claim."""
     for claim in manifest.claims:
         names = {name: getattr(claim, name) for name in ("exhibit", "says", "where", "quantifier", "p_adjusted")}
         for each in claim.comparisons:
@@ -128,7 +130,8 @@ def _orderings(manifest: Manifest) -> Iterator[dict[str, Any]]:
             yield {**asdict(each), **names, **verdict, "low": low, "high": high}
 
 
-def _comparisons(manifest: Manifest) -> Iterator[dict[str, Any]]:
+def comparison_rows(manifest: Manifest) -> Iterator[dict[str, Any]]:
+    """Yield every test of a row against another that no claim is about."""
     for each in manifest.comparisons:
         low, high = each.ci95 or (None, None)
         yield {**asdict(each), "low": low, "high": high}
