@@ -93,6 +93,22 @@ offline = execution(
 )
 
 
+def _hide_progress(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        from harness.terminal import without_progress
+
+        context.with_resource(without_progress())
+
+
+quiet = click.option(
+    "--quiet",
+    is_flag=True,
+    expose_value=False,
+    callback=_hide_progress,
+    help="Print no progress: results, warnings and errors alone.",
+)
+
+
 run_dir_option = of_run(
     "--run-dir", type=PATH, help="The folder of artifacts and report.  [default: runs/SCALE, or runs/SCALE-fast]"
 )

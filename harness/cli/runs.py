@@ -22,6 +22,7 @@ from harness.cli.options import (
     print_checks,
     print_finished_run,
     print_run,
+    quiet,
     run_dir_option,
     run_options,
 )
@@ -46,6 +47,7 @@ assumed = under("Forecast assumptions")
 @judge_options(required=False)
 @of_scores("--allow-missing", is_flag=True, help="Score despite missing verdicts.")
 @code_changes_option("warn", "rerun", "ignore")
+@quiet
 @as_json_option
 def reproduce(
     experiment: str,

@@ -20,6 +20,7 @@ from harness.cli.options import (
     of_scores,
     offline,
     print_result,
+    quiet,
 )
 from harness.cli.parameters import NAMES, PATH, TEXT, TrainingSeeds, Whole
 from harness.config.yaml_files import name_in
@@ -63,6 +64,7 @@ scored, instructions = under("What to score"), under("The instructions and the a
 @code_changes_option("warn", "rerun", "ignore")
 @offline
 @click.option("--run-dir", type=PATH, help="The folder of artifacts.  [default: runs/SCALE]")
+@quiet
 @as_json_option
 def eval_(
     benches: tuple[str, ...],
@@ -167,6 +169,7 @@ OF_FILES = ("bench", "allow_missing", "lc_calibration", "reference_outputs")
 @click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @click.option("--reference-outputs", type=PATH, help="The instructions in order, to join verdicts by.")
 @code_changes_option("warn", "ignore")
+@quiet
 @as_json_option
 def compare(
     first: tuple[Path, ...],
@@ -230,6 +233,7 @@ def _compare_methods(
 )
 @click.option("--out", type=PATH, help="The folder of regress.html and regress.json.  [default: the candidate]")
 @code_changes_option("warn", "ignore")
+@quiet
 @as_json_option
 def regress(
     baseline: Path, candidate: Path, rerun_affected: bool, out: Path | None, code_changes: "CodeChanges", as_json: bool

@@ -13,6 +13,7 @@ from harness.cli.options import (
     of_scores,
     offline,
     print_finished_run,
+    quiet,
     run_dir_option,
     run_options,
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @judge_options(required=False)
 @of_scores("--allow-missing", is_flag=True, help="Score despite missing verdicts.")
 @code_changes_option("warn", "rerun", "ignore")
+@quiet
 @as_json_option
 def sweep(
     experiment: str,

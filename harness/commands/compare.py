@@ -1,6 +1,5 @@
 """Paired comparison of models from stored verdicts, in the official file formats."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from harness.commands.stored_verdicts import verdict_files
 from harness.engine.staleness import CodeChanges
 from harness.errors import UserError
 from harness.run.evidence import look_at_files
-from harness.terminal import aligned, joined
+from harness.terminal import aligned, joined, progress_stream
 
 Files = tuple[Path, ...]
 """Of one model: its verdicts, a file a training seed."""
@@ -110,7 +109,7 @@ def _compared(reader: VerdictFiles, first: _Model, second: _Model, *, allow_miss
     for metric in [each.name for each in reader.metrics]:
         if metric == reader.slow:
             message = f"comparing {first.name} with {second.name} by {metric}, which is fitted anew in each resample"
-            print(message, file=sys.stderr, flush=True)
+            print(message, file=progress_stream(), flush=True)
         results[metric] = compare(ours, theirs, metric, allow_missing=allow_missing)
     n_prompts = next(iter(results.values()))["n_prompts"]
     if n_prompts == 1:

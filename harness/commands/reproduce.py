@@ -25,6 +25,7 @@ from harness.run.manifest import build_manifest, keep_fuller_report
 from harness.run.options import Choice
 from harness.run.spending import run_and_report_spending
 from harness.run.training_curves import stage_curves
+from harness.terminal import progress_stream
 from reports.blocks import Report
 from reports.write import write_report
 
@@ -49,7 +50,7 @@ def reproduce(
     folder = run_dir / exhibit.paper / (f"{exhibit.name}-sweep-{choice.sweep}" if choice.sweep else exhibit.name)
     require_writable(folder / "checkpoints")
     recipe = request.recipe
-    print(f"{exhibit} on the scale {recipe.name!r} ({recipe.description}; {recipe.where})", file=sys.stderr)
+    print(f"{exhibit} on the scale {recipe.name!r} ({recipe.description}; {recipe.where})", file=progress_stream())
     _tell_what_has_no_rows(experiments, request)
     targets = [target for experiment in experiments for target in experiment.targets()]
     tell_stale(targets, store, code_changes)
