@@ -26,8 +26,9 @@ def cli() -> None:
 
 
 for command in (  # in the order of use
-    *(list_, plan, doctor, prefetch, reproduce, report),
-    *(compare, sweep, regress, eval_, judge, paper),
+    *(reproduce, report, compare, sweep, regress),
+    *(list_, plan, doctor, prefetch),
+    *(eval_, judge, paper),
     *(new, rates, data, mini),
 ):
     cli.add_command(command)
