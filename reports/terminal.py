@@ -34,7 +34,11 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-_STYLES = {"holds": "green", "fails": "red", "undecided": "yellow", "above": "green", "below": "red"}
+_STYLES = {
+    **dict.fromkeys(("holds", "above", "better"), "green"),
+    **dict.fromkeys(("fails", "below", "worse"), "red"),
+    "undecided": "yellow",
+}
 """Of the verdicts that are one; others are dim."""
 
 
