@@ -6,7 +6,7 @@ and absent results are counted, never scored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -328,3 +328,33 @@ def measured_difference(result: Mapping[str, Any]) -> PairedDifference:
     return PairedDifference(
         **{**measured, "first": SeedSpread(**measured["first"])}, second=SeedSpread(**second) if second else None
     )
+
+
+# Deciding
+
+
+def decide(comparisons: Sequence[dict[str, Any]], cells: Sequence[tuple[Hashable, ...]]) -> int:
+    """Give each result of `comparison` that is not withheld its test and verdict in the family; return how many these
+    are.
+
+    `cells` names the two sides of each, first and second, so that what all comparisons tell of one counts once. Added
+    are `p_value` of the test in the family, `p_holm`, `verdict` ("better", "worse" or "undecided", of the first, at
+    5 %), and of an undecided one its `Power`.
+    """
+    from evals.stats.comparison import family_tests
+    from evals.stats.multiplicity import SIGNIFICANCE, holm, level_left
+    from evals.stats.power import power
+
+    family = [(each, names) for each, names in zip(comparisons, cells, strict=True) if "withheld" not in each]
+    differences = [measured_difference(each) for each, _ in family]
+    tests = family_tests(differences, [names for _, names in family])
+    adjusted = holm([test.p_value for test in tests])
+    level = level_left(adjusted)
+    for (comparison, _), difference, test, p_holm in zip(family, differences, tests, adjusted, strict=True):
+        for internal in ("measured", "metric", "resamples", "seed"):
+            del comparison[internal]
+        verdict = "undecided" if p_holm >= SIGNIFICANCE else "better" if difference.difference > 0 else "worse"
+        comparison |= {"p_value": test.p_value, "p_holm": p_holm, "verdict": verdict}
+        if verdict == "undecided":
+            comparison |= asdict(power(difference, test, level))
+    return len(family)

@@ -4,6 +4,7 @@ A model's name, an annotator's, an answer of an endpoint can hold characters tha
 that clear the screen or name the window, marks that turn the writing round, a line end before a forged "error:".
 """
 
+import io
 import re
 import sys
 import threading
@@ -95,10 +96,29 @@ def console(stream: TextIO) -> "Console":
     return VisibleConsole(file=own, markup=False, emoji=False, highlight=False)
 
 
+_progress_is_hidden = False
+
+
+@contextmanager
+def without_progress() -> Iterator[None]:
+    """Have nothing printed inside of how far a command is; what went wrong, or costs money, still is."""
+    global _progress_is_hidden
+    before, _progress_is_hidden = _progress_is_hidden, True
+    try:
+        yield
+    finally:
+        _progress_is_hidden = before
+
+
+def progress_stream() -> TextIO:
+    """Return the stream for what is printed of how far a command is: stderr, or one that goes nowhere."""
+    return io.StringIO() if _progress_is_hidden else sys.stderr
+
+
 @contextmanager
 def note_if_slow(line: str) -> Iterator[None]:
-    """Print the line to stderr where what is done inside takes longer than `PATIENCE`."""
-    timer = threading.Timer(PATIENCE, lambda: print(line, file=sys.stderr, flush=True))
+    """Print the line as progress where what is done inside takes longer than `PATIENCE`."""
+    timer = threading.Timer(PATIENCE, lambda: print(line, file=progress_stream(), flush=True))
     timer.daemon = True
     timer.start()
     try:

@@ -353,6 +353,8 @@ class Report:
     test_records: Records
     tests_by_verdict: tuple[Table, ...] = ()
     """The same tests, a table a verdict, what is against the paper first."""
+    row_comparisons: Table | None = None
+    """Tests of rows that no claim is about, in brief."""
     warning: str = ""
     """What stands above everything else, because it bears on every number."""
 

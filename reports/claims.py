@@ -8,9 +8,13 @@ from harness.papers.kinds import AnyExhibit
 from harness.results.claims import ClaimResult, ComparisonResult
 from harness.results.exhibits import Result
 from harness.results.manifest import Manifest
+from harness.results.row_comparisons import RowComparison
 from reports.blocks import DASH, ClaimEntry, Claims, Column, Group, Outcome, Prose, Records, Row, Section, Table
 
 TITLE = "The paper's claims, tested here"
+
+Tested = ComparisonResult | RowComparison
+"""A test of an ordering of the paper's, or of two rows."""
 
 _COLUMNS = (
     Column("ordering", wraps=0.19),
@@ -302,7 +306,7 @@ def _tally(comparisons: Sequence[ComparisonResult]) -> str:
     return f"{', '.join(counts)} of {len(verdicts)}" if verdicts else ""
 
 
-def difference(comparison: ComparisonResult) -> str:
+def difference(comparison: Tested) -> str:
     """Format a difference as ``+3.2 [1.0, 5.4]`` in points, with the unit behind it where it is another, or a dash."""
     if comparison.difference is None:
         return DASH
@@ -314,7 +318,7 @@ def difference(comparison: ComparisonResult) -> str:
     return text + _unit(comparison)
 
 
-def _unit(comparison: ComparisonResult) -> str:
+def _unit(comparison: Tested) -> str:
     return "" if comparison.unit == "points" else f"\u00a0{comparison.unit}"
 
 
@@ -325,7 +329,7 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def detectable(comparison: ComparisonResult) -> str:
+def detectable(comparison: Tested) -> str:
     """Format an undecided comparison's minimum detectable effect, ``2.6`` points, or a dash; else nothing."""
     if comparison.verdict != "undecided":
         return ""
@@ -335,6 +339,6 @@ def detectable(comparison: ComparisonResult) -> str:
     return f"{comparison.minimum_detectable_effect:.{decimals}f}{_unit(comparison)}"
 
 
-def needed(comparison: ComparisonResult) -> str:
+def needed(comparison: Tested) -> str:
     """Say what would decide an undecided comparison's difference, ``2,500 prompts``, or a dash; else nothing."""
     return (comparison.needed or DASH) if comparison.verdict == "undecided" else ""

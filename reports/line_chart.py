@@ -34,9 +34,14 @@ class LinePanel:
 
 @dataclass(frozen=True, slots=True)
 class LineChart:
-    """Lines of win rates in a grid of panels, all with the same axes. `band` says what is shaded, if anything is."""
+    """Lines in a grid of panels, all with the same axes. `band` says what is shaded, if anything is.
+
+    Lines are of `win_rates`, which show where 50 % is, or of other scores, of which each column has an axis of its own.
+    """
 
     panels: tuple[LinePanel, ...]
     x: str
     y: str
     band: str = ""
+    win_rates: bool = True
+    log_x: bool = False

@@ -36,13 +36,18 @@ def line_figure(chart: LineChart, ink: str) -> "Figure":
     columns = list(dict.fromkeys(panel.column for panel in chart.panels))
     size = (max(5.2, PANEL[0] * len(columns)), 0.7 + PANEL[1] * len(rows))
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
-    limits = _limits(chart.panels)
+    grid = figure.subplots(
+        len(rows), len(columns), squeeze=False, sharex=True, sharey=True if chart.win_rates else "col"
+    )
     for panel in chart.panels:
         axes = grid[rows.index(panel.row)][columns.index(panel.column)]
-        axes.set_ylim(*limits)
+        axes.set_ylim(*_limits(chart, panel))
+        if chart.log_x:
+            axes.set_xscale("log")
         _draw(axes, panel, bool(chart.band))
         _style(axes, panel, ink)
+        if chart.win_rates:
+            axes.axhline(EVEN, color=ink, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
     for axes in grid[-1]:
         axes.set_xlabel(chart.x, fontsize=8, color=ink)
     for row_axes in grid:
@@ -51,10 +56,12 @@ def line_figure(chart: LineChart, ink: str) -> "Figure":
     return figure
 
 
-def _limits(panels: Sequence[LinePanel]) -> tuple[float, float]:
-    """Return the limits of all panels' axis: over all that is drawn in any of them, and an even win rate."""
+def _limits(chart: LineChart, of: LinePanel) -> tuple[float, float]:
+    """Return the limits of a panel's axis: over all that is drawn in any panel that shares it, and an even win rate."""
+    panels = [panel for panel in chart.panels if chart.win_rates or panel.column == of.column]
     lines = chain.from_iterable(panel.lines for panel in panels)
-    drawn = [EVEN, *(end for line in lines for point in line.points for end in _ends(point))]
+    drawn = [end for line in lines for point in line.points for end in _ends(point)]
+    drawn = [EVEN, *drawn] if chart.win_rates else drawn or [0.0]
     margin = MARGIN * (max(drawn) - min(drawn)) or 1.0
     return min(drawn) - margin, max(drawn) + margin
 
@@ -103,10 +110,10 @@ def _style(axes: "Axes", panel: LinePanel, ink: str) -> None:
 
     places = sorted({point.x for line in panel.lines for point in line.points})
     axes.set_xticks(places, [f"{x:g}" for x in places])
+    axes.set_xticks([], minor=True)  # which a logarithmic axis has by itself
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.tick_params(labelsize=8, colors=ink, length=0)
     axes.grid(axis="y", color=ink, alpha=0.15, linewidth=0.6, zorder=0)
-    axes.axhline(EVEN, color=ink, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
     heading = ": ".join(filter(None, (panel.row, panel.column)))
@@ -129,7 +136,8 @@ def _legend(figure: "Figure", chart: LineChart, ink: str) -> None:
         handles.append(Patch(color=ink, alpha=0.15, label=chart.band))
     if any(point.published is not None for point in points):
         handles.append(Line2D([], [], label="the paper", **_diamond("white")))
-    handles.append(Line2D([], [], color=ink, linewidth=0.8, linestyle=(0, (2, 2)), label="neither is better"))
+    if chart.win_rates:
+        handles.append(Line2D([], [], color=ink, linewidth=0.8, linestyle=(0, (2, 2)), label="neither is better"))
     several = len({panel.column for panel in chart.panels}) > 1
     figure.legend(
         handles=handles, loc="outside lower center", ncols=4 if several else 3, frameon=False, fontsize=8,

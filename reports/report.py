@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from harness.papers.consistency import Finding
 from harness.results.manifest import Manifest
 from harness.results.training_curves import StageCurves
-from reports import claims, provenance, training
+from reports import claims, provenance, row_comparisons, training
 from reports.blocks import Entries, ExhibitView, Report, Section
 from reports.exhibits import view
 
@@ -16,13 +16,14 @@ def build_report(manifest: Manifest, curves: Sequence[StageCurves] = ()) -> Repo
     return Report(
         title=_title(manifest, views),
         lead=manifest.paper.title,
-        answer=claims.headline(manifest),
+        answer=" ".join(filter(None, (claims.headline(manifest), row_comparisons.answer(manifest)))),
         arxiv=manifest.paper.arxiv,
         exhibits=views,
         sections=tuple(_sections(manifest, curves)),
         tests=claims.tests(manifest),
         test_records=claims.records(manifest),
         tests_by_verdict=claims.by_verdict(manifest),
+        row_comparisons=row_comparisons.brief(manifest),
         warning=manifest.stale_note,
     )
 
@@ -38,7 +39,8 @@ def _title(manifest: Manifest, views: tuple[ExhibitView, ...]) -> str:
 
 def _sections(manifest: Manifest, curves: Sequence[StageCurves]) -> list[Section]:
     """Make what is said of the run as a whole; sections that would be empty are left out."""
-    found = [claims.section(manifest)] if manifest.claims else []
+    found = [row_comparisons.section(manifest)] if manifest.comparisons else []
+    found += [claims.section(manifest)] if manifest.claims else []
     if curves:
         found.append(training.section(manifest, curves))
     if manifest.deviations:

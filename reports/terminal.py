@@ -34,7 +34,11 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-_STYLES = {"holds": "green", "fails": "red", "undecided": "yellow", "above": "green", "below": "red"}
+_STYLES = {
+    **dict.fromkeys(("holds", "above", "better"), "green"),
+    **dict.fromkeys(("fails", "below", "worse"), "red"),
+    "undecided": "yellow",
+}
 """Of the verdicts that are one; others are dim."""
 
 
@@ -72,7 +76,11 @@ def terminal_report(report: Report) -> "RenderableType":
     if report.claims.claims:
         lines.append(_claims(report.claims, with_exhibit=has_several))
         lines += [_comparisons(table, with_exhibit=has_several) for table in report.tests_by_verdict]
-        lines += [Text(report.tests.source, style="dim"), Text(report.answer, style="bold")]
+        lines.append(Text(report.tests.source, style="dim"))
+    if report.row_comparisons:
+        lines.append(_comparisons(report.row_comparisons, with_exhibit=True))
+    if report.answer:
+        lines.append(Text(report.answer, style="bold"))
     return Lines(*lines)
 
 

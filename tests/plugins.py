@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-GROUPS = ("harness.methods", "harness.evals")
+GROUPS = ("harness.methods", "harness.evals", "harness.papers")
 
 
 def hide_installed() -> None:

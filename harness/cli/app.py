@@ -9,9 +9,11 @@ from harness.cli.embedded import mini
 from harness.cli.help import Commands
 from harness.cli.inventory import data, list_, paper
 from harness.cli.judges import judge
+from harness.cli.new import new
 from harness.cli.parameters import format_message
 from harness.cli.runs import doctor, plan, prefetch, rates, report, reproduce
 from harness.cli.scores import compare, eval_, leaderboard, regress
+from harness.cli.sweeps import sweep
 from harness.engine.signals import endings_interrupt, interrupted_code
 from harness.errors import HarnessError, Interrupted, StepFailed
 from harness.terminal import one_line, visible_output
@@ -23,10 +25,11 @@ def cli() -> None:
     """Reproduce the tables of preference-optimization papers, and score models as they did."""
 
 
-for command in (
-    *(reproduce, report, doctor, plan, prefetch),
-    *(eval_, compare, leaderboard, regress),
-    *(list_, data, judge, paper, mini, rates),
+for command in (  # in the order of use
+    *(reproduce, report, compare, sweep, regress),
+    *(list_, plan, doctor, prefetch),
+    *(eval_, judge, leaderboard, paper),
+    *(new, rates, data, mini),
 ):
     cli.add_command(command)
 

@@ -27,7 +27,7 @@ _OF_A_JUDGE = (
 )
 
 APPLIES: Mapping[str, tuple[Subject, ...]] = {
-    **dict.fromkeys(("--bench", "--allow-missing", "--code-changes", "--offline", "--json"), _EVERYTHING),
+    **dict.fromkeys(("--bench", "--allow-missing", "--code-changes", "--offline", "--quiet", "--json"), _EVERYTHING),
     **dict.fromkeys(("--model", "--scale", "--data", "--baseline", "--limit", *_OF_A_JUDGE), _ASKED),
     **dict.fromkeys(("--dry-run", "--code-changes rerun", "--run-dir"), _ASKED),
     "--outputs": ("outputs",),

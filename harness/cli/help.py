@@ -9,7 +9,23 @@ import click
 from harness.engine.scratch import scratch
 
 
-class Command(click.Command):
+class WithExamples(click.Command):
+    """A command whose help ends with examples."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from harness.cli.examples import EXAMPLES
+
+        with formatter.section("Examples"):
+            for line in EXAMPLES[_path(ctx)]:
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+def _path(ctx: click.Context) -> str:
+    """Return a command's name with those of its groups, such as ``judge check``."""
+    return " ".join(filter(None, (_path(ctx.parent), ctx.info_name))) if ctx.parent else ""
+
+
+class Command(WithExamples):
     """A command that takes an option once, and a value of a repeatable one: the last would silently be the one."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -22,7 +38,7 @@ class Command(click.Command):
         return rest
 
 
-class Commands(click.Group):
+class Commands(click.Group, WithExamples):
     """A group that offers the nearest name for a misspelt command, and shows its commands as they are defined."""
 
     command_class = Command

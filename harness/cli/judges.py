@@ -22,13 +22,14 @@ def judge() -> None:
 
 @judge.command(cls=HeadedCommand)
 @judge_options(required=True)
-def check(judge: "EndpointReference", limits: Limits) -> None:
+@as_json_option
+def check(judge: "EndpointReference", limits: Limits, as_json: bool) -> None:
     """Ask a judge a few questions with an obvious answer; exit 1 unless it gives it."""
     from harness.preflight.judge_check import check_judge
 
     if limits.batch:
         raise click.UsageError("judge check asks a few questions at once: leave --batch out")
-    if print_checks(check_judge(judge, limits)):
+    if print_checks(check_judge(judge, limits), as_json):
         sys.exit(1)
 
 

@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -17,6 +18,7 @@ from harness.engine.limits import Limits
 if TYPE_CHECKING:
     from harness.endpoints.reference import EndpointReference
     from harness.preflight.check import Check
+    from reports.blocks import Report
 
 SCALE = "mini"
 RECIPE = ("--scale", "--recipe", "scale")
@@ -37,13 +39,35 @@ def print_result(found: Any, as_text: Callable[[Any], str], as_json: bool) -> No
     click.echo(json.dumps(found, indent=1) if as_json else as_text(found))
 
 
-def print_checks(checks: Iterable["Check"]) -> bool:
-    """Print checks as they are made; return whether one of them is a failure."""
-    failed = False
+def print_checks(checks: Iterable["Check"], as_json: bool) -> bool:
+    """Print checks as they are made, or, as JSON, once all are; return whether one of them is a failure."""
+    made = []
     for found in checks:
-        click.echo(str(found))
-        failed = failed or found.state == "failure"
-    return failed
+        made.append(found)
+        if not as_json:
+            click.echo(str(found))
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in made], indent=1))
+    return any(each.state == "failure" for each in made)
+
+
+def print_run(report: "Report", folder: Path, as_json: bool) -> None:
+    """Print the report of the run in `folder`, or, as JSON, what the run found."""
+    if as_json:
+        from harness.results.summary import run_summary
+
+        click.echo(json.dumps(run_summary(folder, report.answer), indent=1))
+    else:
+        from reports.terminal import print_report
+
+        print_report(report, folder)
+
+
+def print_finished_run(report: "Report", folder: Path, as_json: bool) -> None:
+    """Print a run that has just ended as `print_run` does, and where its checkpoints are, if it has any."""
+    print_run(report, folder, as_json)
+    if not as_json and any((folder / "checkpoints").iterdir()):
+        click.echo(f"checkpoints: {folder / 'checkpoints'}")
 
 
 def all_by_default(
@@ -66,6 +90,22 @@ offline = execution(
     expose_value=False,
     callback=_go_offline,
     help="Offline: use prefetched files only.",
+)
+
+
+def _hide_progress(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        from harness.terminal import without_progress
+
+        context.with_resource(without_progress())
+
+
+quiet = click.option(
+    "--quiet",
+    is_flag=True,
+    expose_value=False,
+    callback=_hide_progress,
+    help="Print no progress: results, warnings and errors alone.",
 )
 
 
@@ -96,7 +136,7 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
     return click.argument("experiment", type=EXPERIMENT)(choice_options(command))
 
 
-_OF_THE_CHOICE = ("scale", "fast", "limit", "models", "methods", "teacher", "settings")
+_OF_THE_CHOICE = ("scale", "fast", "limit", "models", "methods", "against", "teacher", "settings")
 _OF_COMPUTE = ("accelerate", "processes", "micro_batch_size", "executor", "ray_address", "store", "track")
 _OF_LIMITS = ("concurrency", "requests_per_minute", "tokens_per_minute", "timeout_seconds", "max_usd", "batch")
 """The options that are fields of `Choice`, of `Compute` and of `Limits`, under their names there."""
@@ -155,6 +195,12 @@ _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (
         type=NAMES,
         callback=all_by_default,
         help="Only these methods (comma-separated), such as sft,sgpo:rounds=3.",
+    ),
+    of_run(
+        "--against",
+        type=NAMES,
+        callback=all_by_default,
+        help="Test every other row against these methods (comma-separated), and run them too.",
     ),
     of_run(
         "--set",

@@ -93,8 +93,12 @@ class NamedPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+_OUTSIDE_BRACES = re.compile(r",(?![^{}]*\})")
+_BRACES = re.compile(r"([^{}]*)\{([^{}]*)\}([^{}]*)")
+
+
 class Names(click.ParamType):
-    """A comma-separated list of names."""
+    """A comma-separated list of names, in which ``dpo:beta={0.1,0.5}`` are two, as in a shell."""
 
     name = "names"
 
@@ -102,12 +106,18 @@ class Names(click.ParamType):
         """Return the names. Raises click.BadParameter where one is empty, given twice, or cannot be printed."""
         if isinstance(value, tuple):
             return value
-        names = tuple(name.strip() for name in str(value).split(","))
+        names = tuple(name for text in _OUTSIDE_BRACES.split(str(value)) for name in _expanded(text.strip()))
         if not all(names):
             self.fail("a name is empty; leave the option out for all", param, ctx)
         if twice := next((name for name in names if names.count(name) > 1), None):
             self.fail(f"{_quoted(twice)} is named twice", param, ctx)
         return tuple(TEXT.convert(name, param, ctx) for name in names)
+
+
+def _expanded(text: str) -> list[str]:
+    """Return a name for each value in braces; the name itself where it has none."""
+    braces = _BRACES.fullmatch(text)
+    return [f"{braces[1]}{each.strip()}{braces[3]}" for each in braces[2].split(",")] if braces else [text]
 
 
 class TrainingSeeds(click.ParamType):

@@ -20,6 +20,9 @@ from harness.cli.options import (
     of_scores,
     offline,
     print_checks,
+    print_finished_run,
+    print_run,
+    quiet,
     run_dir_option,
     run_options,
 )
@@ -44,6 +47,8 @@ assumed = under("Forecast assumptions")
 @judge_options(required=False)
 @of_scores("--allow-missing", is_flag=True, help="Score despite missing verdicts.")
 @code_changes_option("warn", "rerun", "ignore")
+@quiet
+@as_json_option
 def reproduce(
     experiment: str,
     choice: "Choice",
@@ -52,6 +57,7 @@ def reproduce(
     limits: Limits,
     allow_missing: bool,
     code_changes: "CodeChanges",
+    as_json: bool,
 ) -> None:
     """Train, generate, judge and score what EXPERIMENT (such as sgpo/table3 or sgpo/all) needs, and write its report.
 
@@ -60,17 +66,17 @@ def reproduce(
     from harness.commands.reproduce import reproduce as run
 
     chosen = choice.judged_by(judge, allow_missing=allow_missing)
-    run(experiment, chosen, run_dir, limits=limits, code_changes=code_changes)
+    print_finished_run(*run(experiment, chosen, run_dir, limits=limits, code_changes=code_changes), as_json)
 
 
 @click.command(cls=Command)
 @click.argument("folder", type=PATH)
-def report(folder: Path) -> None:
+@as_json_option
+def report(folder: Path, as_json: bool) -> None:
     """Write the report of the run in FOLDER again (such as runs/mini/sgpo/table3), from it alone, and print it."""
-    from reports.terminal import print_report
     from reports.write import write_report
 
-    print_report(write_report(folder), folder)
+    print_run(write_report(folder), folder, as_json)
 
 
 @click.command(cls=HeadedCommand)
@@ -79,14 +85,22 @@ def report(folder: Path) -> None:
 @run_dir_option
 @offline
 @judge_options(required=False)
-def doctor(experiment: str, choice: "Choice", run_dir: Path, judge: "EndpointReference | None", limits: Limits) -> None:
+@as_json_option
+def doctor(
+    experiment: str,
+    choice: "Choice",
+    run_dir: Path,
+    judge: "EndpointReference | None",
+    limits: Limits,
+    as_json: bool,
+) -> None:
     """Look whether `harness reproduce EXPERIMENT` (by default table3) can go well here; exit 2 if not.
 
     Trains a few rows that are thrown away, and asks endpoints for a few tokens.
     """
     from harness.preflight.doctor import doctor as run
 
-    if print_checks(run(experiment, choice.judged_by(judge), run_dir, limits)):
+    if print_checks(run(experiment, choice.judged_by(judge), run_dir, limits), as_json):
         sys.exit(2)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,9 @@ from harness.cli.options import (
     of_scores,
     offline,
     print_result,
+    quiet,
 )
-from harness.cli.parameters import PATH, TEXT, TrainingSeeds, Whole
+from harness.cli.parameters import NAMES, PATH, TEXT, TrainingSeeds, Whole
 from harness.config.yaml_files import name_in
 from harness.engine.limits import Limits
 
@@ -67,6 +69,7 @@ scored, instructions = under("What to score"), under("The instructions and the a
 @code_changes_option("warn", "rerun", "ignore")
 @offline
 @click.option("--run-dir", type=PATH, help="The folder of artifacts.  [default: runs/SCALE]")
+@quiet
 @as_json_option
 def eval_(
     benches: tuple[str, ...],
@@ -162,31 +165,44 @@ def _show(results: list[dict[str, Any]], as_json: bool) -> None:
         click.echo("\n".join(map(scorecard, results)))
 
 
+OF_FILES = ("bench", "allow_missing", "lc_calibration", "reference_outputs")
+"""Options of `compare` that go with files of verdicts; the benchmarks and rules of a run are its own."""
+
+
 @click.command(cls=Command)
-@click.argument("first", type=TrainingSeeds())
-@click.argument("others", type=TrainingSeeds(), nargs=-1, required=True)
-@click.option("--bench", required=True, type=TEXT, help="The benchmark of the verdicts.")
+@click.argument("first", type=TrainingSeeds(), metavar="FIRST|RUN")
+@click.argument("others", type=TrainingSeeds(), nargs=-1)
+@click.option("--methods", type=NAMES, help="Methods of RUN: the first is tested against each of the others.")
+@click.option("--bench", type=TEXT, help="The benchmark of the verdicts.")
 @click.option("--allow-missing", is_flag=True, help="Compare despite missing verdicts.")
 @click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
 @click.option("--reference-outputs", type=PATH, help="The instructions in order, to join verdicts by.")
 @code_changes_option("warn", "ignore")
+@quiet
 @as_json_option
 def compare(
     first: tuple[Path, ...],
     others: tuple[tuple[Path, ...], ...],
-    bench: str,
+    methods: tuple[str, ...] | None,
+    bench: str | None,
     allow_missing: bool,
     lc_calibration: Path | None,
     reference_outputs: Path | None,
     code_changes: "CodeChanges",
     as_json: bool,
 ) -> None:
-    """Test stored verdicts on one model, FIRST, against those on OTHERS, on the same prompts.
+    """Test which of two methods of a run is better, or stored verdicts on one model against those on others.
 
-    Each is a file of AlpacaEval's annotations, or of Arena-Hard's or MT-Bench's judgments. Of a model trained with
-    several seeds give all in one argument, separated by commas: a0.json,a1.json,a2.json. Equally many are compared seed
-    by seed.
+    With --methods RUN is the folder of a run, such as runs/mini/sgpo/table3: paired over all its base models,
+    benchmarks, prompts and training seeds. Without, FIRST and OTHERS are files of AlpacaEval's annotations, or of
+    Arena-Hard's or MT-Bench's judgments. Of a model trained with several seeds give all in one argument, separated by
+    commas: a0.json,a1.json,a2.json. Equally many are compared seed by seed.
     """
+    if methods:
+        _compare_methods(first, others, methods, code_changes, as_json)
+        return
+    if not bench or not others:
+        raise click.UsageError("give a run and --methods FIRST,OTHER, or --bench and files of two models or more")
     from harness.commands.compare import compare_files, comparison_table
 
     found = compare_files(
@@ -199,6 +215,23 @@ def compare(
         code_changes=code_changes,
     )
     print_result(found, comparison_table, as_json)
+
+
+def _compare_methods(
+    run: tuple[Path, ...],
+    others: tuple[tuple[Path, ...], ...],
+    methods: tuple[str, ...],
+    code_changes: "CodeChanges",
+    as_json: bool,
+) -> None:
+    from harness.commands.compare_methods import compare_methods, methods_table
+
+    given = click.get_current_context().params
+    if stray := [f"--{name.replace('_', '-')}" for name in OF_FILES if given[name]]:
+        raise click.UsageError(f"{stray[0]} goes with files of verdicts, not with --methods: a run has its own")
+    if len(run) > 1 or others:
+        raise click.UsageError("--methods compares methods of one run: give one folder")
+    print_result(compare_methods(run[0], methods, code_changes), methods_table, as_json)
 
 
 @click.command(cls=Command)
@@ -233,8 +266,10 @@ def leaderboard(folder: Path, pairs: str | None, lc_calibration: Path | None, ou
 )
 @click.option("--out", type=PATH, help="The folder of regress.html and regress.json.  [default: the candidate]")
 @code_changes_option("warn", "ignore")
+@quiet
+@as_json_option
 def regress(
-    baseline: Path, candidate: Path, rerun_affected: bool, out: Path | None, code_changes: "CodeChanges"
+    baseline: Path, candidate: Path, rerun_affected: bool, out: Path | None, code_changes: "CodeChanges", as_json: bool
 ) -> None:
     """Compare two runs on the same prompts; exit 1 if a change made anything worse.
 
@@ -247,6 +282,9 @@ def regress(
 
     make = make_candidate if rerun_affected else None
     comparison, page = run(baseline, candidate, out, make, code_changes)
-    click.echo(f"{comparison_table(comparison)}\npage: {page}")
+    if as_json:
+        click.echo(json.dumps({"page": str(page), **asdict(comparison)}, indent=1, ensure_ascii=False))
+    else:
+        click.echo(f"{comparison_table(comparison)}\npage: {page}")
     if comparison.is_worse:
         sys.exit(1)

@@ -6,7 +6,6 @@ changed is run before those that follow it: where its result comes out as it was
 """
 
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from harness.papers.names import ExhibitName
 from harness.provenance import provenance
 from harness.results.manifest import StepRecord, read_manifest
 from harness.run.options import Choice
+from harness.terminal import progress_stream
 
 STORE = "rerun-store"
 """In a candidate's folder. No run has a store of that name, so that what a candidate removes is its own."""
@@ -257,7 +257,7 @@ def _steps(count: int) -> str:
 
 
 def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(line, file=progress_stream(), flush=True)
 
 
 # The folder of a candidate

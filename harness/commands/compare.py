@@ -2,18 +2,18 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
 from evals.base import RESAMPLES, FileOptions, StoredVerdicts, VerdictFiles
-from evals.scoring import compare, measured_difference
+from evals.scoring import compare, decide
 from harness.commands.stored_verdicts import verdict_files
 from harness.engine.staleness import CodeChanges
 from harness.errors import UserError
 from harness.run.evidence import look_at_files
-from harness.terminal import aligned, joined
+from harness.terminal import aligned, joined, progress_stream
 
 Files = tuple[Path, ...]
 """Of one model: its verdicts, a file a training seed."""
@@ -114,7 +114,7 @@ def _compared(reader: VerdictFiles, first: _Model, second: _Model, *, allow_miss
     for metric in [each.name for each in reader.metrics]:
         if metric == reader.slow:
             message = f"comparing {first.name} with {second.name} by {metric}, which is fitted anew in each resample"
-            print(message, file=sys.stderr, flush=True)
+            print(message, file=progress_stream(), flush=True)
         results[metric] = compare(ours, theirs, metric, allow_missing=allow_missing)
     n_prompts = next(iter(results.values()))["n_prompts"]
     if n_prompts == 1:
@@ -127,27 +127,6 @@ def _compared(reader: VerdictFiles, first: _Model, second: _Model, *, allow_miss
         "on": "methods" if is_on_methods else "checkpoints",
         "metrics": results,
     }
-
-
-def decide(comparisons: Sequence[dict[str, Any]], cells: Sequence[tuple[tuple[str, str], ...]]) -> int:
-    """Give each comparison that is not withheld its test and verdict in the family; return how many these are."""
-    from evals.stats.comparison import family_tests
-    from evals.stats.multiplicity import SIGNIFICANCE, holm, level_left
-    from evals.stats.power import power
-
-    family = [(each, names) for each, names in zip(comparisons, cells, strict=True) if "withheld" not in each]
-    differences = [measured_difference(each) for each, _ in family]
-    tests = family_tests(differences, [names for _, names in family])
-    adjusted = holm([test.p_value for test in tests])
-    level = level_left(adjusted)
-    for (comparison, _), difference, test, p_holm in zip(family, differences, tests, adjusted, strict=True):
-        for internal in ("measured", "metric", "resamples", "seed"):
-            del comparison[internal]
-        verdict = "undecided" if p_holm >= SIGNIFICANCE else "better" if difference.difference > 0 else "worse"
-        comparison |= {"p_value": test.p_value, "p_holm": p_holm, "verdict": verdict}
-        if verdict == "undecided":
-            comparison |= asdict(power(difference, test, level))
-    return len(family)
 
 
 # As lines for a terminal
@@ -204,14 +183,14 @@ def _cells(metric: str, result: Mapping[str, Any]) -> tuple[str, ...]:
         metric,
         f"{result['difference']:+.2f}",
         f"[{lower:.2f}, {upper:.2f}]",
-        _p_value(result["p_value"]),
-        _p_value(result["p_holm"]),
+        p_value_text(result["p_value"]),
+        p_value_text(result["p_holm"]),
         result["verdict"],
         *_power(result),
     )
 
 
-def _p_value(value: float) -> str:
+def p_value_text(value: float) -> str:
     """Format a p-value, none as 0: one that is too small for the column is told as that, as wide as others."""
     return f"{value:.4f}" if value >= 0.0001 else "<.0001"
 

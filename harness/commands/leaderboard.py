@@ -8,8 +8,7 @@ from typing import Any
 from evals.base import RESAMPLES, FileOptions, Metric, StoredVerdicts, VerdictFiles
 from evals.formats.rows import read_rows
 from evals.ranking import departs, ranking, usual_items
-from evals.scoring import compare
-from harness.commands.compare import decide
+from evals.scoring import compare, decide
 from harness.commands.stored_verdicts import verdict_files
 from harness.errors import UserError, named
 from harness.recipes.registries import load_benchmark

@@ -25,15 +25,17 @@ from harness.run.manifest import build_manifest, keep_fuller_report
 from harness.run.options import Choice
 from harness.run.spending import run_and_report_spending
 from harness.run.training_curves import stage_curves
+from harness.terminal import progress_stream
 from reports.blocks import Report
-from reports.terminal import print_report
 from reports.write import write_report
 
 
 def reproduce(
     name: str, choice: Choice, run_dir: Path, *, limits: Limits | None = None, code_changes: CodeChanges = "warn"
-) -> None:
-    """Run what is missing, write the report into `run_dir`/PAPER/EXHIBIT, and print the tables to stdout.
+) -> tuple[Report, Path]:
+    """Run what is missing, and write the report into `run_dir`/PAPER/EXHIBIT; return it, and its folder.
+
+    That of a sweep is EXHIBIT-sweep-SETTING, beside the one of the whole exhibit.
 
     `limits` bounds what judge and teacher may be asked; `code_changes` says what is done with what other code has
     made. Damaged artifacts are made again. Raises UserError for unknown names, for a run directory that
@@ -45,10 +47,10 @@ def reproduce(
     experiments = build_experiments(exhibit, request)
     require_readable(experiments)
     store = open_store(run_dir / "store", request.recipe.compute, remakes_stale=code_changes == "rerun")
-    folder = run_dir / exhibit.paper / exhibit.name
+    folder = run_dir / exhibit.paper / (f"{exhibit.name}-sweep-{choice.sweep}" if choice.sweep else exhibit.name)
     require_writable(folder / "checkpoints")
     recipe = request.recipe
-    print(f"{exhibit} on the scale {recipe.name!r} ({recipe.description}; {recipe.where})", file=sys.stderr)
+    print(f"{exhibit} on the scale {recipe.name!r} ({recipe.description}; {recipe.where})", file=progress_stream())
     _tell_what_has_no_rows(experiments, request)
     targets = [target for experiment in experiments for target in experiment.targets()]
     tell_stale(targets, store, code_changes)
@@ -58,10 +60,7 @@ def reproduce(
     expected = expected_seconds(targets, request.recipe, store, limits or Limits())
     run_and_report_spending(targets, store, limits, request.recipe.compute, expected)
     ran = frozenset(artifact.key for artifact in steps.missing)
-    report = write_run(exhibit.name, experiments, request, store, folder, started=started, ran=ran)
-    print_report(report, folder)
-    if any((folder / "checkpoints").iterdir()):
-        print(f"checkpoints: {folder / 'checkpoints'}")
+    return write_run(exhibit.name, experiments, request, store, folder, started=started, ran=ran), folder
 
 
 def _tell_what_has_no_rows(experiments: Sequence[Experiment], request: Request) -> None:

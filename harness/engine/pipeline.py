@@ -16,7 +16,7 @@ from harness.engine.schedule import Durations, Schedule
 from harness.engine.scratch import scratch
 from harness.engine.store import Store
 from harness.errors import Interrupted, UserError
-from harness.terminal import note_if_slow
+from harness.terminal import note_if_slow, progress_stream
 
 
 @dataclass(frozen=True)
@@ -88,18 +88,19 @@ def _report_damaged(artifact: Artifact, file: str, store: Store) -> None:
 
 
 def print_plan(plan: Plan) -> None:
-    """Print to stderr, for each step by name, how many there are behind the targets, and how many are to be run.
+    """Print as progress, for each step by name, how many there are behind the targets, and how many are to be run.
 
     All others are found: they are there, or what is made from them is.
     """
     behind, missing = (Counter(artifact.step for artifact in part) for part in (plan.behind, plan.missing))
     width = max(map(len, ["in all", *behind]))
-    print(f"{'step':{width}}  total  found  to run", file=sys.stderr)
+    stream = progress_stream()
+    print(f"{'step':{width}}  total  found  to run", file=stream)
     for name, total in behind.items():
-        print(_row(name, width, total, missing[name]), file=sys.stderr)
+        print(_row(name, width, total, missing[name]), file=stream)
     total, to_run = len(plan.behind), len(plan.missing)
     share = f"  ({(total - to_run) / total:.0%} found)" if total else ""
-    print(f"{_row('in all', width, total, to_run)}{share}", file=sys.stderr, flush=True)
+    print(f"{_row('in all', width, total, to_run)}{share}", file=stream, flush=True)
 
 
 def run(

@@ -1,7 +1,6 @@
 """The events of a running step, and their display: live on a terminal, as plain lines elsewhere, always on stderr."""
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from harness.terminal import console, one_line
+from harness.terminal import console, one_line, progress_stream
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -181,8 +180,8 @@ class LiveDisplay(Display):
 
 
 def display(total: int) -> Display:
-    """Return the display for a run of `total` steps that suits stderr."""
-    stream = sys.stderr
+    """Return the display for a run of `total` steps that suits stderr, or that goes nowhere."""
+    stream = progress_stream()
     live = stream.isatty() and os.environ.get("TERM") != "dumb"
     return LiveDisplay(total, stream) if live else Display(total, stream)
 

@@ -46,11 +46,13 @@ def build_experiments(name: str | ExhibitName, request: Request) -> list[Experim
     if not exhibits:
         raise UserError(f"{name} is empty: its paper has no exhibits; write one to its folder exhibits")
     _require_paper(exhibits[0].paper.name, request.recipe)
-    if request.methods and not any(isinstance(exhibit, ScoreTable) for exhibit in exhibits):
-        raise UserError(f"--methods selects rows of score tables, and {name} is none; leave it out")
+    if not any(isinstance(exhibit, ScoreTable) for exhibit in exhibits):
+        _require_no_rows(name, request)
     if request.models and not any(exhibit.models for exhibit in exhibits):
         raise UserError(f"--models selects base models, and {name} is on none; leave it out")
-    exhibits = _with_added_rows(exhibits, request)
+    added = _added_rows(exhibits, request)
+    exhibits = [each.with_rows(added) if isinstance(each, ScoreTable) else each for each in exhibits]
+    request = replace(request, added=tuple(added))
     _require_known(exhibits, request)
     _require_models(exhibits, request)
     by_itself = len(exhibits) == 1
@@ -79,10 +81,19 @@ def _require_paper(paper: str, recipe: Recipe) -> None:
         )
 
 
-def _with_added_rows(exhibits: list[AnyExhibit], request: Request) -> list[AnyExhibit]:
+def _require_no_rows(name: str | ExhibitName, request: Request) -> None:
+    """Raise UserError for an option about rows of score tables, where there is no such table."""
+    if request.methods:
+        raise UserError(f"--methods selects rows of score tables, and {name} is none; leave it out")
+    if request.against:
+        raise UserError(f"--against tests rows of score tables, and {name} is none; leave it out")
+
+
+def _added_rows(exhibits: list[AnyExhibit], request: Request) -> dict[str, str]:
+    """Return the selected methods that no table has a row for, and what each is."""
     known = {row.method for exhibit in exhibits if isinstance(exhibit, ScoreTable) for row in exhibit.rows}
-    added = {name: request.recipe.card(name).summary for name in request.methods if name not in known}
-    return [exhibit.with_rows(added) if isinstance(exhibit, ScoreTable) else exhibit for exhibit in exhibits]
+    asked = dict.fromkeys((*request.methods, *request.against))
+    return {name: request.recipe.card(name).summary for name in asked if name not in known}
 
 
 def _require_known(exhibits: list[AnyExhibit], request: Request) -> None:

@@ -36,6 +36,12 @@ class Request:
     asked: Mapping[str, Any] | None = None
     are_seeds_usual: bool = False
     """Whether nobody asked for a number of training seeds."""
+    against: tuple[str, ...] = ()
+    """The methods that every other row of a table of scores is tested against."""
+    sweep: str = ""
+    """The setting that rows are swept over, which are then tested against each other."""
+    added: tuple[str, ...] = ()
+    """The selected methods that none of the paper's tables has a row for."""
 
     def for_exhibit(self, exhibit: AnyExhibit, *, by_itself: bool = True) -> "Request":
         """Return the request with the exhibit's own number of training seeds, unless somebody asked for one.
@@ -116,6 +122,8 @@ class Experiment(ABC):
     """What identifies the judge of each bench."""
     tests: Tests = field(default_factory=dict)
     """The paired tests of its claims, of which both sides are run."""
+    row_tests: Tests = field(default_factory=dict)
+    """The paired tests of rows that no claim is about."""
 
     @abstractmethod
     def targets(self) -> list[Artifact]:

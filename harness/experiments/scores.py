@@ -12,6 +12,7 @@ from harness.engine.artifacts import Artifact, ancestry, find_step, labels
 from harness.engine.store import Store, place
 from harness.experiments.interface import Checkpoints, Experiment, Request, Tests, metric_fields, stated, test_place
 from harness.experiments.rates_of_rows import rates_of_rows
+from harness.experiments.row_pairs import row_pairs
 from harness.mini.identity import world_digest
 from harness.papers.scores import ScoreTable
 from harness.recipes.benches import bench_on
@@ -57,7 +58,7 @@ class ScoresExperiment(Experiment):
         """List checkpoints, answers, verdicts, scores, tests."""
         judged = [artifact for cell in self.cells for artifact in (*cell.judgments, *cell.gold)]
         answers = [answer for cell in self.cells for answer in _answers(cell)]
-        results = [*(cell.score for cell in self.cells), *self.tests.values()]
+        results = [*(cell.score for cell in self.cells), *self.tests.values(), *self.row_tests.values()]
         return [*self.checkpoints.values(), *answers, *judged, *results]
 
     def scores(self) -> Mapping[str, Artifact]:
@@ -111,7 +112,8 @@ class ScoresExperiment(Experiment):
 def scores(exhibit: ScoreTable, request: Request) -> ScoresExperiment:
     """Return the table on the request's scale."""
     recipe, models = request.recipe, request.models_of(exhibit)
-    methods = tuple(row.method for row in exhibit.rows if not request.methods or row.method in request.methods)
+    asked = (*request.methods, *request.against)
+    methods = tuple(row.method for row in exhibit.rows if not request.methods or row.method in asked)
     benches = {
         bench: (load_benchmark(bench), bench_on(recipe, bench))
         for bench in dict.fromkeys(column.bench for column in exhibit.columns)
@@ -131,6 +133,7 @@ def scores(exhibit: ScoreTable, request: Request) -> ScoresExperiment:
         checkpoints=checkpoints,
         cells=cells,
         tests=_tests(exhibit, benches, cells),
+        row_tests=_row_tests(benches, cells, row_pairs(request, methods, checkpoints)),
         fingerprints={bench: benchmark.fingerprint(setting) for bench, (benchmark, setting) in benches.items()},
     )
 
@@ -158,7 +161,7 @@ def _cells(
 
 def _tests(table: ScoreTable, benches: Benches, cells: Sequence[BenchCell]) -> Tests:
     """Test each pair that a claim compares, whichever of the bench's metrics it is about."""
-    by_place = {(cell.model, cell.method, cell.bench): cell for cell in cells}
+    by_place = _by_place(cells)
     tests = {}
     for model_name, comparison in stated(table, {cell.model for cell in cells}):
         name = test_place(model_name, comparison)
@@ -168,6 +171,24 @@ def _tests(table: ScoreTable, benches: Benches, cells: Sequence[BenchCell]) -> T
             with labels(f"{model_name} {comparison.better} against {comparison.worse} {comparison.bench}"):
                 tests[name] = benchmark.compare(setting, pair[0].judgments, pair[1].judgments)
     return tests
+
+
+def _row_tests(benches: Benches, cells: Sequence[BenchCell], pairs: Sequence[tuple[str, str]]) -> Tests:
+    """Test the first of each pair of rows against the second, on each base model and bench."""
+    by_place = _by_place(cells)
+    tests = {}
+    for (first, second), (model_name, bench) in product(
+        pairs, dict.fromkeys((each.model, each.bench) for each in cells)
+    ):
+        benchmark, setting = benches[bench]
+        sides = (by_place[model_name, row, bench].judgments for row in (first, second))
+        with labels(f"{model_name} {first} against {second} {bench}"):
+            tests[model_name, first, second, bench] = benchmark.compare(setting, *sides)
+    return tests
+
+
+def _by_place(cells: Sequence[BenchCell]) -> dict[tuple[str, str, str], BenchCell]:
+    return {(cell.model, cell.method, cell.bench): cell for cell in cells}
 
 
 def _answers(cell: BenchCell) -> list[Artifact]:

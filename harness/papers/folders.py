@@ -1,7 +1,8 @@
-"""The folders of papers: in the package, and those that the environment variable `HARNESS_PAPERS` names."""
+"""The folders of papers: in the package, in other packages, and those that the variable `HARNESS_PAPERS` names."""
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from harness.config import yaml_files
@@ -13,6 +14,8 @@ DEFAULT_PAPER = "sgpo"
 PAPER_FILE = "paper.yaml"
 VARIABLE = "HARNESS_PAPERS"
 """Folders such as ``configs/papers``, separated as in PATH: in each, every folder with a ``paper.yaml`` is a paper."""
+GROUP = "harness.papers"
+"""The entry points of other packages: the paper's name, and the package in whose folder its ``paper.yaml`` is."""
 OWN_PAPER = f"yours is a folder in one that the variable {VARIABLE} names"
 """Ends what is known, where a paper is not."""
 
@@ -40,12 +43,43 @@ def paper_file(paper: str, name: str) -> Path:
 def _folders() -> dict[str, Path]:
     """Return each paper's folder by its name, which is the folder's. Raises UserError for two of one name."""
     folders: dict[str, Path] = {}
-    for root in _roots():
-        for folder in sorted(path.parent for path in root.glob(f"*/{PAPER_FILE}")):
-            known = folders.setdefault(folder.name, folder)
-            if known != folder:
-                raise UserError(f"{known} and {folder} are papers of one name; rename the folder of one")
+    below = (path.parent for root in _roots() for path in sorted(root.glob(f"*/{PAPER_FILE}")))
+    for folder in (*below, *_installed()):
+        known = folders.setdefault(folder.name, folder)
+        if known != folder:
+            raise UserError(f"{known} and {folder} are papers of one name; rename the folder of one")
     return folders
+
+
+@cache
+def _installed() -> tuple[Path, ...]:
+    """Find the papers of other packages, once a process.
+
+    Raises UserError for a package that has no paper of the name it gives.
+    """
+    from importlib.metadata import entry_points
+
+    found = []
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        folder = _folder_of(entry.value)
+        if folder is None or folder.name != entry.name or not (folder / PAPER_FILE).is_file():
+            raise UserError(
+                f"the package {entry.dist.name if entry.dist else entry.value} offers the paper {entry.name!r}, but"
+                f" {entry.value} is no folder of that name with a {PAPER_FILE}; mend its entry point, or uninstall it"
+            )
+        found.append(folder)
+    return tuple(found)
+
+
+def _folder_of(package: str) -> Path | None:
+    """Return the folder of a Python package, which is not imported; None where there is none."""
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(package)
+    except ModuleNotFoundError:  # of what it is in
+        return None
+    return next((Path(each).resolve() for each in (spec and spec.submodule_search_locations) or ()), None)
 
 
 def _roots() -> Iterator[Path]:

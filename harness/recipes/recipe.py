@@ -1,11 +1,12 @@
 """A recipe says what fills each role of a paper on one scale: models, data, judge, settings of the methods."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.config.codec import encode
 from harness.config.learning_rates import RateTable
 from harness.config.yaml_files import from_mapping, is_path, load_yaml
 from harness.endpoints.reference import EMBEDDED, EndpointReference
@@ -228,7 +229,7 @@ class Recipe(RecipeFile):
         name, own = split_row(row)
         parent = self.parent(name)
         kind = load_method(parent)
-        in_file = self._in_file(base_model, parent)
+        in_file = merged(_defaults(kind), self._in_file(base_model, parent))
         full = partial(in_full, kind, in_file)
         variant = full(_settings(self._definition(name))) if name != parent else {}
         rate = self.chosen_rate(base_model, row) if issubclass(kind, PreferenceMethod) else None
@@ -257,6 +258,11 @@ class Recipe(RecipeFile):
         rates = self.rates.rates(base_model) if self.rates else {}
         owners = (name, self.parent(name), self.own_method)
         return next(((owner, rates[owner]) for owner in owners if owner in rates), None)
+
+
+def _defaults(kind: type[Method]) -> dict[str, Any]:
+    """Return the defaults of a method's class that have settings of their own, so that single ones can be changed."""
+    return {each.name: encode(each.default) for each in fields(kind) if is_dataclass(each.default)}  # type: ignore[arg-type]
 
 
 CARD = tuple(each.name for each in fields(Card))

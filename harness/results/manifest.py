@@ -15,6 +15,7 @@ from harness.papers.kinds import AnyExhibit
 from harness.papers.paper import Deviation, Paper
 from harness.results.claims import ClaimResult
 from harness.results.exhibits import Result
+from harness.results.row_comparisons import RowComparison, Sweep
 
 MANIFEST = "manifest.json"
 
@@ -108,6 +109,9 @@ class Manifest:
     disagreements: tuple[Finding, ...]
     """Where the paper disagrees with itself."""
     steps: tuple[StepRecord, ...]
+    comparisons: tuple[RowComparison, ...] = ()
+    """Tests of rows that no claim is about, one family."""
+    sweep: Sweep | None = None
 
     @property
     def exhibits(self) -> dict[str, AnyExhibit]:

@@ -24,9 +24,11 @@ from harness.provenance import provenance
 from harness.recipes.changes import leaves, split_row
 from harness.recipes.recipe import Recipe
 from harness.recipes.registries import packages_used
+from harness.recipes.sweeps import sweep_of
 from harness.results.exhibits import ScoresResult
 from harness.results.manifest import MANIFEST, JudgeRecord, Manifest, Model, StepRecord, read_manifest
 from harness.run.claims import Families, decide_claims
+from harness.run.row_comparisons import compare_rows
 
 
 def build_manifest(
@@ -52,7 +54,8 @@ def build_manifest(
     stale = store.staleness(one for one, _ in made)
     models = dict.fromkeys(model for experiment in experiments for model in experiment.models)
     families = Families.of(paper.name)
-    claims, n_tests = decide_claims(experiments, store, families)
+    # A sweep is about other rows than the paper's.
+    claims, n_tests = ((), 0) if request.sweep else decide_claims(experiments, store, families)
     return Manifest(
         run=name,
         paper=paper,
@@ -88,6 +91,8 @@ def build_manifest(
         deviations=(*_changed_settings(experiments, recipe), *load_deviations(paper.name)),
         disagreements=tuple(check_paper(paper.name)),
         steps=tuple(_step(artifact, record, ran, stale.why(artifact.key)) for artifact, record in made),
+        comparisons=compare_rows(experiments, store),
+        sweep=sweep_of(request.sweep, request.methods) if request.sweep else None,
     )
 
 
@@ -164,7 +169,7 @@ def _is_json(path: Path) -> bool:
         return False
 
 
-_SELECTIONS = ("seeds", "are_seeds_usual", "models", "methods", "compute")
+_SELECTIONS = ("seeds", "are_seeds_usual", "models", "methods", "compute", "against", "sweep")
 """Options that say how much is in a report, which the results say themselves, or how it is made."""
 
 
@@ -176,3 +181,5 @@ def _contents(manifest: Manifest) -> Iterator[tuple[Any, ...]]:
         rows = result.rows if isinstance(result, ScoresResult) else ("",)
         for place in itertools.product(result.models or ("",), rows, result.seeds or manifest.seeds):
             yield options, result.exhibit.name, *place
+    for each in manifest.comparisons:
+        yield options, each.model, each.first, each.second, each.bench, each.metric

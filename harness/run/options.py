@@ -1,6 +1,6 @@
 """The options of a run, and the request that they come to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from harness.experiments import Request
 from harness.papers.folders import DEFAULT_PAPER
 from harness.recipes.loading import load_recipe
 from harness.recipes.recipe import JudgeRole, Recipe
+from harness.recipes.sweeps import swept_setting
 from harness.training.launch import accelerate_config
 from harness.training.tracking import require_tracker
 
@@ -23,7 +24,8 @@ class Choice:
     ``methods.dpo.beta=0.1``. `limit` bounds the rows of each data set, evaluation sets included. With `allow_missing`,
     or by a recipe that has it, scores are shown that rest on part of the verdicts. `compute` holds the fields of
     `Compute` that this machine has otherwise. With `are_seeds_usual` nobody asked for a number of training seeds: an
-    exhibit that has more of its own has these.
+    exhibit that has more of its own has these. Every other row is tested `against` these methods, which are run too;
+    with a `sweep` over a setting, the rows that have it are tested against each other.
     """
 
     scale: str
@@ -39,6 +41,16 @@ class Choice:
     paper: str = DEFAULT_PAPER
     compute: Mapping[str, Any] = field(default_factory=dict)
     are_seeds_usual: bool = False
+    against: tuple[str, ...] = ()
+    sweep: str = ""
+
+    def swept(self, rows: Iterable[str] = ()) -> "Choice":
+        """Return the choice of a sweep over the setting that its methods and these further `rows` differ in.
+
+        Raises UserError where they do not differ in one setting.
+        """
+        methods = tuple(dict.fromkeys((*self.methods, *rows)))
+        return replace(self, methods=methods, sweep=swept_setting(methods))
 
     def judged_by(self, judge: EndpointReference | None, *, allow_missing: bool = False) -> "Choice":
         """Return the same choice with another judge, or with the recipe's for None."""
@@ -50,7 +62,14 @@ class Choice:
         Raises UserError for an unknown scale, and for compute settings that there are not.
         """
         return Request(
-            self._recipe(), self.seeds, self.models, self.methods, asdict(self), are_seeds_usual=self.are_seeds_usual
+            self._recipe(),
+            self.seeds,
+            self.models,
+            self.methods,
+            asdict(self),
+            are_seeds_usual=self.are_seeds_usual,
+            against=self.against,
+            sweep=self.sweep,
         )
 
     def _recipe(self) -> Recipe:

@@ -11,6 +11,7 @@ from reports import blocks, diagnostics, learning_rates, uncertainty
 from reports.blocks import Bar, BarChart, BarPanel, Block, Figure, Group, Records, Row, Table
 from reports.compare import obstacle, verdict
 from reports.measured import INTERVAL, Compared, all_seeds, judge, marks, measured, require_one_judge, source
+from reports.sweep import sweep_figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ def scores(manifest: Manifest, result: ScoresResult) -> tuple[list[Block], Recor
         diagnostics.table(result.diagnostics, exhibit),
     ]
     figures = [_figure(exhibit, table, columns, lines)] if lines and columns else []
-    found: list[Block] = [table, *figures, *filter(None, details)]
+    swept = sweep_figure(result, manifest.sweep) if manifest.sweep else None
+    found: list[Block] = [table, *filter(None, [swept]), *figures, *filter(None, details)]
     return found, _records(exhibit, columns, lines)
 
 

@@ -70,3 +70,21 @@ def test_odd_values_are_refused(harness: Harness, arguments: list[str], complain
     outcome = harness(*arguments)
     assert (outcome.exit_code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
     assert complaint in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("dpo:beta={0.01,0.1}", ("dpo:beta=0.01", "dpo:beta=0.1")),
+        ("sft,dpo:beta={0.1, 0.5}:epochs=2,spin", ("sft", "dpo:beta=0.1:epochs=2", "dpo:beta=0.5:epochs=2", "spin")),
+        ("dpo:beta={0.1}", ("dpo:beta=0.1",)),
+        ("dpo:beta={0.1", ("dpo:beta={0.1",)),
+    ],
+)
+def test_braces_are_a_name_for_each_value(text: str, names: tuple[str, ...]) -> None:
+    assert Names().convert(text, None, None) == names
+
+
+def test_a_value_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(click.BadParameter, match="named twice"):
+        Names().convert("dpo:beta={0.1,0.1}", None, None)

@@ -377,13 +377,14 @@ def test_two_runs_in_one_directory_share_the_work_and_lose_nothing(
 
 @pytest.mark.parametrize("moment", ["replace", "symlink"])
 def test_two_runs_that_end_at_the_same_moment_both_succeed(
-    copied: Run, moment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    copied: Run, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(options, "load_recipe", load_tiny_recipe)
     genuine, others = getattr(os, moment), 0
+    ended: list[Path] = []
 
     def end() -> None:
-        reproduce.reproduce("table3", Choice("mini", fast=True, methods=METHODS), copied.folder)
+        ended.append(reproduce.reproduce("table3", Choice("mini", fast=True, methods=METHODS), copied.folder)[1])
 
     def after_another_run_has_ended(*arguments: Any, **options: Any) -> None:
         nonlocal others
@@ -395,7 +396,7 @@ def test_two_runs_that_end_at_the_same_moment_both_succeed(
     monkeypatch.setattr(os, moment, after_another_run_has_ended)
     end()
     assert others == 1
-    assert capsys.readouterr().out.count("checkpoints: ") == 2
+    assert ended == [copied.report] * 2
     assert (copied.report / "checkpoints/llama-sgpo-seed0/config.json").is_file()
 
 
