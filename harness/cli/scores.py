@@ -107,7 +107,8 @@ def eval_(
         options = FileOptions(lc_calibration, reference_outputs, allow_missing)
         _show([_score_stored(benches, subject, context.params[subject], options, code_changes)], as_json)
         return
-    from harness.commands.evaluate import Source, evaluate
+    from harness.commands.evaluate import evaluate
+    from harness.commands.evaluations import Source
     from harness.commands.judging_forecast import forecast
     from harness.recipes.benches import OFFICIAL, BenchChoice
 

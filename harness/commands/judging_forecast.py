@@ -9,7 +9,8 @@ from evals.mt_bench.answers import stand_in_answers
 from evals.mt_bench.benchmark import MtBench, grading_prompts
 from evals.mt_bench.grading import turns_to_grade
 from evals.mt_bench.questions import TwoTurnQuestion
-from harness.commands.evaluate import Evaluation, Source, build_evaluations, require_outputs
+from harness.commands.evaluate import require_outputs
+from harness.commands.evaluations import Evaluation, Source, build_evaluations
 from harness.endpoints.cost import CostEstimate, describe, estimate
 from harness.endpoints.reply_cache import is_recorded
 from harness.engine.artifacts import Artifact

@@ -49,7 +49,7 @@ class EmaModel:
         if job.settings.precision == "bfloat16":
             round_passes(self.model, self.model.device.type)
         self.ends = self._generator.ends
-        self._room = job.settings.max_length
+        self._limit = job.settings.max_length
 
     def average(self, policy: Any, coefficient: float) -> None:
         """Move towards the policy: θ_EMA ← α θ_EMA + (1 − α) θ, with the coefficient α (SAPO, Eq. 6)."""
@@ -64,11 +64,11 @@ class EmaModel:
     ) -> list[list[int]]:
         """Return at least `lengths` tokens after each beginning, or fewer where the answer ends.
 
-        Rows are drawn together, as many tokens as the longest wants; one that has no room for them is drawn by itself.
+        Rows are drawn together, as many tokens as the longest wants; one that has no tokens left for them is drawn by itself.
         """
         most = max(lengths)
-        together = [place for place, ids in enumerate(beginnings) if len(ids) + most <= self._room]
-        alone = [[place] for place, ids in enumerate(beginnings) if len(ids) + most > self._room]
+        together = [place for place, ids in enumerate(beginnings) if len(ids) + most <= self._limit]
+        alone = [[place] for place, ids in enumerate(beginnings) if len(ids) + most > self._limit]
         drawn: dict[int, list[int]] = {}
         for places in filter(None, [together, *alone]):
             sampling = Sampling(online.temperature, online.top_p, max(lengths[place] for place in places))
