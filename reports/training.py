@@ -16,12 +16,20 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "reward margin": ("reward_margin",),
     "reward accuracy": ("reward_accuracy",),
     "log-probability (nats)": ("chosen_log_probability", "rejected_log_probability"),
+    "margin, pairs made": ("fresh_margin",),
+    "distance, pairs made": ("edit_distance",),
+    "age (steps)": ("age",),
 }
 """The columns of a figure, with the fields of `Course.values` that each draws."""
 READING = (
     "The course of every training: a row a stage, a thin line a training seed. Reward margin is the reward "
     "of the chosen answer minus that of the rejected one, accuracy the share of pairs on which it is above 0, a tie "
     "counting half; gradient norms are those before clipping. Stages with the same loss share the axes of a column."
+)
+READING_OF_PAIRS_MADE = (
+    " Of a training that makes its pairs itself: the policy's margin on those that a step has made; how far their "
+    "rejected answers are from the chosen ones, in edits of tokens as a share of the longer answer; and the age of the "
+    "pairs that it trained on."
 )
 GAP = " A gap is a number that is not finite."
 
@@ -37,7 +45,9 @@ def section(manifest: Manifest, stages: Sequence[StageCurves]) -> Section:
         of_model = by_model.setdefault(stage.model, {})
         of_model[_title(stage, labels, of_model)] = stage
     figures = (_figure(manifest, model, of_model) for model, of_model in by_model.items())
-    lead = Prose(READING + _thinned(stages) + (GAP if _has_gaps(stages) else ""))
+    makes_pairs = any("age" in course.values for stage in stages for course in stage.trainings)
+    reading = READING + (READING_OF_PAIRS_MADE if makes_pairs else "")
+    lead = Prose(reading + _thinned(stages) + (GAP if _has_gaps(stages) else ""))
     return Section("curves", "Training curves", (lead, *figures, _table(manifest, by_model)))
 
 

@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
 
 from harness.engine.artifacts import Artifact, ancestry, find_step
 from harness.engine.graph import inputs_of, origin
@@ -14,7 +17,7 @@ from harness.experiments import Experiment
 from harness.recipes.recipe import Recipe
 from harness.records import read_rows
 from harness.results.training_curves import MAX_POINTS, Course, StageCurves
-from harness.training.job import CURVES, TrainingStep
+from harness.training.job import CURVES, ONLINE, OnlineStep, TrainingStep
 
 SEED = "seed"
 """The parameter of steps that differs between the seeds of one stage."""
@@ -77,16 +80,34 @@ def _name(training: Artifact) -> str:
 
 
 def _course(training: Artifact, store: Store) -> Course:
-    steps = read_rows(store.folder(training) / CURVES, TrainingStep)
+    folder = store.folder(training)
+    steps = read_rows(folder / CURVES, TrainingStep)
     every = max(1, math.ceil(len(steps) / MAX_POINTS))
-    points = [steps[start : start + every] for start in range(0, len(steps), every)]
-    names = [each.name for each in fields(TrainingStep) if each.name != "step"]
-    values: dict[str, tuple[float | None, ...]] = {"step": tuple(point[-1].step for point in points)}
-    for name in names:
-        of_steps = [[getattr(step, name) for step in point] for point in points]
-        if any(value is not None for point in of_steps for value in point):
-            values[name] = tuple(map(_mean, of_steps))
+    values: dict[str, tuple[float | None, ...]] = {
+        "step": tuple(steps[min(start + every, len(steps)) - 1].step for start in range(0, len(steps), every))
+    }
+    for name, of_steps in {**_series(steps, TrainingStep), **_pairs_made(folder)}.items():
+        points = [of_steps[start : start + every] for start in range(0, len(steps), every)]
+        if any(value is not None for value in of_steps):
+            values[name] = tuple(map(_mean, points))
     return Course(training.arguments.get(SEED, 0), place(training), len(steps), every, values)
+
+
+def _series(rows: Sequence[Any], kind: type[Any]) -> dict[str, list[float | None]]:
+    """Return the values of all steps by the name of a field of rows of this kind."""
+    return {each.name: [getattr(row, each.name) for row in rows] for each in fields(kind) if each.name != "step"}
+
+
+def _pairs_made(folder: Path) -> dict[str, list[float | None]]:
+    """Return the series of a training that made its own pairs, if it did: each value stands until there is another."""
+    if not (folder / ONLINE).exists():
+        return {}
+    series = _series(read_rows(folder / ONLINE, OnlineStep), OnlineStep)
+    return {name: list(accumulate(values, _latest)) for name, values in series.items()}
+
+
+def _latest(last: float | None, new: float | None) -> float | None:
+    return last if new is None else new
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

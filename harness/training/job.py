@@ -13,6 +13,8 @@ SINGLE = "single"
 """The accelerate config of a training that runs in the step's own process."""
 CURVES = "train.jsonl"
 """File beside a trained checkpoint: `TrainingStep` rows."""
+ONLINE = "online.jsonl"
+"""File beside a checkpoint that made its own pairs: `OnlineStep` rows."""
 REFERENCE = "reference-"
 """Start of the files, one a process, with the log-probabilities of its batches under the initial weights."""
 
@@ -33,6 +35,24 @@ class TrainingStep:
     chosen_log_probability: float | None = None
     """log π of an answer, in nats."""
     rejected_log_probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineStep:
+    """The pairs of one optimizer step."""
+
+    step: int
+    """As in `TrainingStep`, from 1."""
+    made: int
+    """Pairs that it made."""
+    identical: int
+    """Those of them whose rejected answer is the chosen one."""
+    edit_distance: float | None
+    """Of the rejected answers made to the chosen ones: edits of tokens, as a share of the longer one's, the mean."""
+    age: float
+    """Steps since the pairs that it trained on were made, the mean."""
+    fresh_margin: float | None = None
+    """The reward of the chosen answer minus that of the rejected one, the mean over pairs made, before the step."""
 
 
 class Progress(Protocol):

@@ -4,38 +4,19 @@ All that is random depends on the seed and on what it is for, so that a training
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from harness.models.generator import Sampling
 from harness.models.hf import TransformersGenerator
-from harness.training.job import Job
+from harness.training.job import Job, OnlineStep
 from harness.training.losses import CHOSEN, PROMPT, REJECTED, ScoredSequence
 from harness.training.replay import OnlinePair, ReplayBuffer
 from harness.training.segments import cut_answer, seed_of
 from harness.training.settings import OnlineSettings
 from harness.training.token_tree import TokenTree, token_tree
 from harness.training.trainer import round_passes
-
-
-@dataclass(frozen=True, slots=True)
-class OnlineStep:
-    """The pairs of one optimizer step."""
-
-    step: int
-    """As in `TrainingStep`, from 1."""
-    made: int
-    """Pairs that it made."""
-    identical: int
-    """Those of them whose rejected answer is the chosen one."""
-    edit_distance: float | None
-    """Of the rejected answers made to the chosen ones: edits of tokens, as a share of the longer one's, the mean."""
-    age: float
-    """Steps since the pairs that it trained on were made, the mean."""
-    fresh_margin: float | None = None
-    """The reward of the chosen answer minus that of the rejected one, the mean over pairs made, before the step."""
 
 
 class EmaModel:
@@ -64,7 +45,7 @@ class EmaModel:
     ) -> list[list[int]]:
         """Return at least `lengths` tokens after each beginning, or fewer where the answer ends.
 
-        Rows are drawn together, as many tokens as the longest wants; one that has no tokens left for them is drawn by itself.
+        Rows are drawn together, as many tokens as the longest wants; one too long for that is drawn by itself.
         """
         most = max(lengths)
         together = [place for place, ids in enumerate(beginnings) if len(ids) + most <= self._limit]

@@ -16,11 +16,11 @@ from harness.records import Response, write_rows
 from harness.training.attention import use_tree_attention
 from harness.training.batches import forward_passes
 from harness.training.exactness import require_exact_trees
-from harness.training.job import Job, Track
+from harness.training.job import ONLINE, Job, OnlineStep, Track
 from harness.training.launch import require_one_process
 from harness.training.loop import make_job, train
 from harness.training.losses import LogProbabilities, PreferenceLoss, shows_drafts
-from harness.training.online import EmaModel, OnlinePairs, OnlineStep, online_step, pair_tree
+from harness.training.online import EmaModel, OnlinePairs, online_step, pair_tree
 from harness.training.preferences import preference_trainer_class
 from harness.training.replay import OnlinePair, ReplayBuffer
 from harness.training.rows import REFERENCE, TrainingRows, demonstration_rows
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
-ONLINE = "online.jsonl"
-"""File beside a trained checkpoint: `OnlineStep` rows."""
 EMA, MOVED_REFERENCE, BUFFER = "ema.pt", "moved-reference.pt", "replay.json"
 """Files of a checkpoint on the way: weights of the two models, and the pairs."""
 FRESH_EVERY = 8

@@ -12,9 +12,9 @@ import torch
 from harness.engine.compute import Compute
 from harness.errors import UserError
 from harness.records import read_rows
+from harness.training.job import ONLINE, OnlineStep
 from harness.training.losses import Dpo, Orpo, PreferenceLoss, Srpo
-from harness.training.online import OnlineStep
-from harness.training.online_trainer import ONLINE, run_online
+from harness.training.online_trainer import run_online
 from harness.training.settings import OnlineSettings, TrainingSettings
 from tests.training.helpers import curves, digest, examples, untracked, weights_of
 from tests.training.killer import Stopped, stopped_at
