@@ -12,7 +12,7 @@ from harness.records import write_rows
 from harness.results.training_curves import MAX_POINTS, StageCurves
 from harness.run.options import Choice
 from harness.run.training_curves import stage_curves
-from harness.training.job import CURVES, TrainingStep
+from harness.training.job import CURVES, ONLINE, OnlineStep, TrainingStep
 
 SEEDS = (3, 4)
 Collect = Callable[..., list[StageCurves]]
@@ -113,3 +113,18 @@ def test_a_step_without_a_finite_number_leaves_a_gap(collect: Collect) -> None:
 
     [course, _] = collect("table3", steps=2 * MAX_POINTS, methods=("sft",), make=diverging)[0].trainings
     assert course.values["loss"][:4] == (1.0, 1.0, None, 1.0)
+
+
+def test_a_training_that_made_its_pairs_has_what_it_made(tmp_path: Path) -> None:
+    """A value that is not taken at every step stands until the next one."""
+    request = Choice("mini", paper="sapo", fast=True, seeds=(0,), models=("llama",), methods=("sapo-orpo",)).request()
+    experiments, store = build_experiments("sapo/table3", request), Store(tmp_path / "store")
+    [training] = trainings(experiments)
+    store.folder(training).mkdir(parents=True)
+    write_rows(store.folder(training) / CURVES, falling(3, training))
+    made = [OnlineStep(step, 4, 1, 0.1 * step, step - 1.0, 0.5 if step == 1 else None) for step in (1, 2, 3)]
+    write_rows(store.folder(training) / ONLINE, made)
+    [stage] = stage_curves(experiments, request.recipe, store)
+    values = stage.trainings[0].values
+    assert values["edit_distance"] == (0.1, 0.2, 0.3) and values["age"] == (0.0, 1.0, 2.0)
+    assert values["fresh_margin"] == (0.5, 0.5, 0.5)
