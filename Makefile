@@ -38,7 +38,8 @@ check: $(STAMP)  ## lint, formatting, types, layering
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy --explicit-package-bases docs/make_report.py benchmarks/regress_alarms.py benchmarks/kills.py \
-	  benchmarks/claim_errors.py benchmarks/paper_claim_errors.py benchmarks/faulty_endpoint.py benchmarks/gpu.py benchmarks/world_power.py
+	  benchmarks/claim_errors.py benchmarks/paper_claim_errors.py benchmarks/faulty_endpoint.py benchmarks/gpu.py benchmarks/world_power.py \
+	  benchmarks/online_training.py
 	$(VENV)/bin/lint-imports
 
 clean:  ## remove .venv/, .venv-vllm/ and caches; runs/ stays

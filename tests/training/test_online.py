@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from random import Random
 from statistics import fmean
 from typing import Any
 
@@ -109,6 +111,20 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     assert curves(tmp_path / "killed") == curves(tmp_path / "whole")
     assert steps_of(tmp_path / "killed") == steps_of(tmp_path / "whole")
     assert not (tmp_path / "killed" / "trainer").exists()
+
+
+@pytest.mark.slow
+def test_twenty_stops_at_random_change_nothing(base: Path, tmp_path: Path) -> None:
+    """Sixty steps, each saved; a stop lets the training write nothing more, as a kill does."""
+    settings, random = replace(BRIEF, epochs=20), Random(0)
+    run = partial(train, LOSSES["dpo"], base, online=MOVED, settings=settings, compute=Compute(save_every=1))
+    run(tmp_path / "whole")
+    for _ in range(20):
+        with pytest.raises(Stopped):
+            run(tmp_path / "stopped", track=stopped_at(random.randint(2, 4)))
+    run(tmp_path / "stopped")
+    assert digest(tmp_path / "stopped") == digest(tmp_path / "whole")
+    assert steps_of(tmp_path / "stopped") == steps_of(tmp_path / "whole")
 
 
 def test_a_reference_renewed_from_the_policy_is_level_with_it_again(base: Path, tmp_path: Path) -> None:
