@@ -14,6 +14,7 @@ from evals.alpaca_eval2.annotations import Annotations, read_annotations
 from evals.alpaca_eval2.length_calibration import read_calibration
 from evals.arena_hard.files import ArenaAnswer, answers_in, read_judgments, read_questions
 from evals.formats.outputs import ModelOutput, read_model_outputs
+from evals.formats.responses import responses_in
 from evals.formats.rows import read_rows
 from evals.mt_bench.files import TwoTurnAnswer, read_answers, read_grades
 from evals.mt_bench.questions import questions_in
@@ -107,6 +108,13 @@ ANSWERS_AND_VERDICTS: Mapping[str, Reading] = {
         ],
     ),
     "alpaca_outputs_system.json": Reading(read_model_outputs, Refused("system changes what is asked")),
+    "ifeval_responses.jsonl": Reading(
+        lambda path: responses_in(path, read_rows(path)),
+        [
+            ModelOutput("Name a colour.", "Blue.", "ifeval_responses"),
+            ModelOutput("Name a fruit.", None, "ifeval_responses"),
+        ],
+    ),
     "alpaca_annotations.json": Reading(annotations, verdicts("alpaca_annotations.json", "mine", "judge", "base")),
     "alpaca_verdicts.csv": Reading(annotations, verdicts("alpaca_verdicts.csv", "alpaca_verdicts")),
     "alpaca_calibration.csv": Reading(calibration, [("concise", 0, 0.25, 1.5), ("verbose", 0, None, -1.5)]),

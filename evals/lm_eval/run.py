@@ -214,7 +214,13 @@ def _load(task: str, spec: Any, manager: Any) -> None:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Keep lm-eval's advice and bars to itself: a step reports through its `Output`."""
+    """Keep lm-eval's advice and bars to itself: a step reports through its `Output`. No reading of files is counted.
+
+    The library of data sets would tell a server of each, of local files too.
+    """
+    from datasets import config
+
+    config.HF_UPDATE_DOWNLOAD_COUNTS = False
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     with redirect_stderr(StringIO()), redirect_stdout(StringIO()):
         yield

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evals.lm_eval.costs import own_requests, task_rows
 from evals.lm_eval.rows import AskedTask, TaskAsking, TaskItem
 from harness.engine.artifacts import Artifact, Output, step
 from harness.models.generator import Engine
@@ -12,7 +13,7 @@ OWN_RESULTS = "lm_eval.json"
 """Beside the rows: lm-eval's own numbers of the tasks, and of the groups among them."""
 
 
-@step(version=1, work="likelihood")
+@step(version=1, work="likelihood", rows=task_rows, cost=own_requests)
 def ask_task(
     out: Output,
     *,

@@ -9,10 +9,11 @@ from typing import Literal, Self
 from evals import scoring
 from evals.base import RESAMPLES, ItemResults, Options, Scored, Setting
 from evals.item_scores import write_scores
+from evals.lm_eval.costs import own_requests
 from evals.lm_eval.rows import TaskAsking, TaskItem
 from evals.lm_eval.run import fetch_task, installed_version
 from evals.lm_eval.steps import OWN_RESULTS, ask_task, write_items
-from evals.open_llm.mini_tasks import FAMILIES, SIZES, task_config, write_questions
+from evals.open_llm.mini_tasks import FAMILIES, SIZES, mini_requests, task_config, write_questions
 from evals.open_llm.scores import COLUMNS, METRICS, board_results, column_intervals
 from evals.own_items import OwnItems, UserData
 from harness.engine.artifacts import Artifact, Output, step
@@ -120,7 +121,7 @@ class OpenLLM(OwnItems):
 BENCHMARK = OpenLLM()
 
 
-@step(version=1, work="likelihood")
+@step(version=1, work="likelihood", rows=mini_requests, cost=own_requests)
 def ask_mini_tasks(
     out: Output,
     *,

@@ -11,7 +11,9 @@ from typing import Any
 
 from evals.lm_eval.run import probability_of_true_answers
 from harness.engine.artifacts import Artifact, Output, step
+from harness.engine.graph import inputs_of
 from harness.mini.questions import Question, questions
+from harness.steps.cost import CostContext, RowEstimate
 
 SIZES = {
     "told_facts": 250,
@@ -33,6 +35,9 @@ FAMILIES = {
 }
 """By the leaderboard's task, the family of questions that stands for it."""
 
+_CHOICES = {"which_of_two": 2, "counting": 1}
+WORDS = 40
+"""Of a prompt, about."""
 TEST = "test.jsonl"
 _BY_LIKELIHOOD = {
     "output_type": "multiple_choice",
@@ -75,6 +80,13 @@ def _document(family: str, question: Question) -> dict[str, Any]:
         "answer": answer,
         "mc2_targets": {"choices": choices, "labels": labels},
     }
+
+
+def mini_requests(context: CostContext) -> RowEstimate:
+    """Estimate the requests of the six tasks: one a choice, of a few dozen words."""
+    asked = [(each.params["family"], int(each.params["size"])) for each in inputs_of(context.artifact, "questions")]
+    count = sum(min(size, SIZES[family]) * _CHOICES.get(family, 4) for family, size in asked)
+    return RowEstimate(count, count, WORDS, 2.0, 0.5)
 
 
 def task_config(task: str, written: Artifact, cache: Path) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evals import scoring
 from evals.base import ItemResults, Metric
@@ -126,15 +126,3 @@ def _mean(statistics: Sequence[Statistic]) -> Statistic:
         return mean
 
     return Statistic(float(np.mean([each.value for each in statistics])), resample)
-
-
-def own_group(results: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Return by column what lm-eval itself says of it, in per cent: of MMLU as its group, weighted by size."""
-    found = {}
-    for each in results:
-        for name, column in COLUMNS.items():
-            numbers = {**each["results"], **each["groups"]}
-            value = numbers.get(column.task.name, numbers.get(name, {})).get(column.metric)
-            if value is not None:
-                found[name] = 100 * float(value)
-    return found

@@ -81,6 +81,7 @@ def stored(official: Path, shared_data: Path, tmp_path: Path) -> Path:
 
 def lm_eval_numbers(official: Path, answers: Path, cache: Path) -> dict[str, float]:
     """What lm-eval itself prints of the answers, in per cent, by its metrics."""
+    import datasets
     import langdetect
     from lm_eval import simple_evaluate, tasks
     from lm_eval.api.model import LM
@@ -97,6 +98,7 @@ def lm_eval_numbers(official: Path, answers: Path, cache: Path) -> dict[str, flo
         def generate_until(self, requests: Any) -> list[str]:
             return [by_prompt[request.args[0]] for request in requests]
 
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # it would tell a server
     langdetect.DetectorFactory.seed = 0
     data = {"data_files": {"train": str(official)}, "cache_dir": str(cache)}
     manager = tasks.TaskManager(
