@@ -17,7 +17,7 @@ from evals.arena_hard.scores import PUBLISHED as ARENA_HARD
 from evals.arena_hard_v2.scores import BASELINES
 from evals.arena_hard_v2.scores import PUBLISHED as ARENA_HARD_V2
 from evals.formats.outputs import instruction_key
-from evals.formats.rows import FILE_KINDS
+from evals.formats.rows import FILE_KINDS, bare_name
 from harness.errors import UserError, unknown
 from harness.models.hub import NotOnHub, newest
 from harness.records import Prompt, Response, to_line
@@ -122,7 +122,7 @@ def arena_hard_v2_baseline(source: str | None = None, baseline: str | None = Non
         answers = _arena_hard_answers(folder, baseline or usual, _ARENA_HARD_V2_ON_HUB)
         own = [prompt for prompt in prompts if category_of(prompt.id) == category]
         rows = read_answer_file("arena_hard_v2", answers).join(own)
-        found |= {row.prompt.id: Response(row.prompt, row.text, answers.stem) for row in rows}
+        found |= {row.prompt.id: Response(row.prompt, row.text, bare_name(answers)) for row in rows}
     responses = tuple(found[prompt.id] for prompt in prompts)
     writers = dict.fromkeys(found[prompt.id].writer for prompt in prompts)
     named = [name for name in BASELINES.values() if name in writers] or list(writers)
