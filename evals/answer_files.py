@@ -1,4 +1,4 @@
-"""Files of stored answers, in the formats of AlpacaEval and of Arena-Hard, joined to the prompts they answer."""
+"""Files of stored answers, in the formats of AlpacaEval, Arena-Hard and IFEval, joined to the prompts they answer."""
 
 import reprlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Literal
 
 from evals.arena_hard.files import answers_in, holds_answers
 from evals.formats.outputs import outputs_in
+from evals.formats.responses import holds_responses, responses_in
 from evals.formats.rows import bare_name, read_rows
 from harness.errors import UserError
 from harness.records import Prompt, Response
@@ -16,6 +17,7 @@ from harness.texts import format_names, has_lone_surrogate
 _WANTED = {
     "alpaca_eval2": ("instruction", "AlpacaEval's outputs, with instruction and output"),
     "arena_hard": ("question", "Arena-Hard's answers, with question_id or uid"),
+    "arena_hard_v2": ("question", "Arena-Hard's answers, with question_id or uid"),
 }
 """By bench: what its answers are joined by, and what they are."""
 
@@ -122,7 +124,7 @@ def read_answer_file(bench: str, path: Path) -> AnswerFile:
     if joined_by == "question":
         answers = [StoredAnswer(row.question_id, row.prompt, row.content, row.model) for row in answers_in(rows)]
     else:
-        outputs = outputs_in(path, rows)
+        outputs = responses_in(path, rows) if holds_responses(rows) else outputs_in(path, rows)
         answers = [StoredAnswer(row.instruction, row.instruction, row.output, row.generator) for row in outputs]
     return AnswerFile(path, joined_by, tuple(answers))
 

@@ -12,7 +12,9 @@ from evals.withholding import is_whole
 from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
 from harness.models.generator import Sampling
+from harness.records import Judgment
 from harness.steps.data import DataRole
+from harness.steps.judge_prompt import OFFICIAL_JUDGE
 
 if TYPE_CHECKING:
     from evals.stats.bootstrap import Statistic
@@ -62,6 +64,11 @@ class ItemResults(ABC):
     def statistic(self, metric: str, items: Sequence[Any]) -> Statistic:
         """Return the metric on `items` as prompt axis. Results on other items are left out."""
 
+    def quick_statistic(self, metric: str, items: Sequence[Any]) -> Statistic:
+        """Return `statistic`, or, where its resamples take long, a close approximation: for many checkpoints at
+        once."""
+        return self.statistic(metric, items)
+
     def withheld(self, metric: str, items: Sequence[Any], *, allow_missing: bool) -> str | None:
         """Return why there is no such metric on `items`, though there are enough of them; None where there is one."""
         return None
@@ -78,6 +85,8 @@ class PublishedMetric:
     baseline: str
     judges: tuple[str, ...]
     """The names of the judge that it is defined with, the one that its own tool writes first."""
+    asked_judge: str = OFFICIAL_JUDGE
+    """The model that is asked as this judge."""
 
     def departure(self, reasons: Iterable[str | None]) -> str | None:
         """Describe what keeps a score from being this metric, as one line; None where there is no reason."""
@@ -165,6 +174,10 @@ class Benchmark(ABC, Generic[S]):
     metrics: ClassVar[tuple[Metric, ...]]
     needs: ClassVar[tuple[RowInput, ...]] = ("outputs",)
     """What `rows` is called with, beside the setting."""
+    asks_judge: ClassVar[bool] = False
+    """Whether a judge is asked."""
+    verdict_type: ClassVar[type[Any]] = Judgment
+    """The class of its rows, where a judge is asked."""
     counts_tokens: ClassVar[bool] = False
     """Whether `rows` also takes a checkpoint as `tokenizer`, where a user gives one beside stored outputs."""
     Options: ClassVar[Any] = BaselineOptions
@@ -222,12 +235,17 @@ class FileOptions:
 
 @dataclass(frozen=True, slots=True)
 class StoredVerdicts:
-    """The content of one file of verdicts; `judge` is "" where it names none."""
+    """The content of one file of verdicts; `judge`, `baseline` and `prompts`, the name of the set of prompts, are ""
+    where it does not say."""
 
     path: Path
     model: str
     judge: str
     results: ItemResults
+    baseline: str = ""
+    prompts: str = ""
+    note: str = ""
+    """One line on what in the file the user should know of; empty for nothing."""
 
 
 class VerdictFiles(ABC):

@@ -27,6 +27,7 @@ class PairSetting(Setting):
 class JudgedPairs(Benchmark[PairSetting]):
     """A benchmark whose rows are `Judgment`s: scores are made of them alone."""
 
+    asks_judge = True
     protocol: ClassVar[Protocol]
     """In which orders pairs are shown, and how a reply is read."""
 

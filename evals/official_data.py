@@ -1,4 +1,4 @@
-"""The official instructions of AlpacaEval 2.0 and Arena-Hard v0.1 with a baseline's answers, and stored outputs.
+"""The official instructions of AlpacaEval 2.0 and Arena-Hard with a baseline's answers, and stored outputs.
 
 They are read from a folder or from the Hugging Face hub, as the files that their authors publish: a folder may be laid
 out as the data set on the hub, as a clone of the authors' repository, or hold the files side by side.
@@ -14,11 +14,14 @@ from evals.alpaca_eval2 import instruction_set
 from evals.answer_files import AnswerFile, read_answer_file
 from evals.arena_hard.files import read_questions
 from evals.arena_hard.scores import PUBLISHED as ARENA_HARD
+from evals.arena_hard_v2.scores import BASELINES
+from evals.arena_hard_v2.scores import PUBLISHED as ARENA_HARD_V2
 from evals.formats.outputs import instruction_key
 from evals.formats.rows import FILE_KINDS
 from harness.errors import UserError, unknown
 from harness.models.hub import NotOnHub, newest
 from harness.records import Prompt, Response, to_line
+from harness.steps.question_categories import category_of
 
 ALPACA_EVAL_HUB = "tatsu-lab/alpaca_eval"
 _ALPACA_EVAL_ON_HUB = "alpaca_eval_gpt4_baseline.json"
@@ -32,8 +35,10 @@ _ALPACA_EVAL_FOLDERS = (".", "alpaca_eval2", "alpaca_eval")
 _ALPACA_EVAL_FILES = (_ALPACA_EVAL_ON_HUB, "baseline_gpt4_1106_preview.json", "model_outputs.json")
 _ALPACA_EVAL_NAMED = ("{}.json", "model_outputs/{}.json", "{}/model_outputs.json", "results/{}/model_outputs.json")
 _ARENA_HARD_FOLDERS = (".", _ARENA_HARD_ON_HUB, "arena-hard-v0.1", "arena_hard_v0.1", "arena_hard")
+_ARENA_HARD_V2_ON_HUB = "data/arena-hard-v2.0"
+_ARENA_HARD_V2_FOLDERS = (".", _ARENA_HARD_V2_ON_HUB, "arena-hard-v2.0", "arena_hard_v2.0", "arena_hard_v2")
 
-_BENCHES = ("alpaca_eval2", "arena_hard", "pairwise", "alpaca_farm")
+_BENCHES = ("alpaca_eval2", "arena_hard", "arena_hard_v2", "pairwise", "alpaca_farm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,8 @@ def load_baseline(bench: str, source: str | None = None, baseline: str | None = 
         raise unknown("bench with official data", bench, _BENCHES)
     if bench == "arena_hard":
         return arena_hard_baseline(source, baseline)
+    if bench == "arena_hard_v2":
+        return arena_hard_v2_baseline(source, baseline)
     return alpaca_eval2_baseline(source, baseline) if bench == "alpaca_eval2" else _pairwise_baseline(source, baseline)
 
 
@@ -97,6 +104,29 @@ def arena_hard_baseline(source: str | None = None, baseline: str | None = None) 
     rows = read_answer_file("arena_hard", answers).join(prompts)
     responses = tuple(Response(row.prompt, row.text, answers.stem) for row in rows)
     return BenchData(responses, answers.stem, where, fingerprint(responses))
+
+
+def arena_hard_v2_baseline(source: str | None = None, baseline: str | None = None) -> BenchData:
+    """Return Arena-Hard v2.0's 750 questions in the order of question.jsonl, each answered by the baseline of its
+    category, or all by `baseline`.
+
+    Sources and errors are those of `arena_hard_baseline`.
+    """
+    questions, where = _arena_hard_questions(source, ARENA_HARD_V2.title, _ARENA_HARD_V2_ON_HUB, _ARENA_HARD_V2_FOLDERS)
+    prompts = read_questions(questions)
+    if len(prompts) != ARENA_HARD_V2.n_items:
+        raise UserError(f"{questions}: {len(prompts)} questions; {ARENA_HARD_V2.title} has {ARENA_HARD_V2.n_items}")
+    folder = questions.parent if source is not None else None
+    found: dict[str, Response] = {}
+    for category, usual in BASELINES.items():
+        answers = _arena_hard_answers(folder, baseline or usual, _ARENA_HARD_V2_ON_HUB)
+        own = [prompt for prompt in prompts if category_of(prompt.id) == category]
+        rows = read_answer_file("arena_hard_v2", answers).join(own)
+        found |= {row.prompt.id: Response(row.prompt, row.text, answers.stem) for row in rows}
+    responses = tuple(found[prompt.id] for prompt in prompts)
+    writers = dict.fromkeys(found[prompt.id].writer for prompt in prompts)
+    named = [name for name in BASELINES.values() if name in writers] or list(writers)
+    return BenchData(responses, ", ".join(named), where, fingerprint(responses))
 
 
 def length_calibration(source: str) -> Path | None:
@@ -153,18 +183,23 @@ def _alpaca_eval_file(source: str | None, baseline: str | None) -> tuple[Path, s
     return on_hub.file(_ALPACA_EVAL_ON_HUB), on_hub.source
 
 
-def _arena_hard_questions(source: str | None) -> tuple[Path, str]:
+def _arena_hard_questions(
+    source: str | None,
+    title: str = ARENA_HARD.title,
+    place: str = _ARENA_HARD_ON_HUB,
+    folders: Sequence[str] = _ARENA_HARD_FOLDERS,
+) -> tuple[Path, str]:
     """Return the file with the questions, and what to call it."""
     if source is None:
         on_hub = newest("dataset", _ARENA_HARD_HUB)
-        return on_hub.file(f"{_ARENA_HARD_ON_HUB}/{_QUESTIONS}"), on_hub.source
-    path = _first_file(Path(source), _ARENA_HARD_FOLDERS, (_QUESTIONS,))
+        return on_hub.file(f"{place}/{_QUESTIONS}"), on_hub.source
+    path = _first_file(Path(source), folders, (_QUESTIONS,))
     if path is None:
-        raise UserError(f"{source}: no folder with Arena-Hard v0.1's {_QUESTIONS} and model_answer/")
+        raise UserError(f"{source}: no folder with {title}'s {_QUESTIONS} and model_answer/")
     return path, str(path.parent)
 
 
-def _arena_hard_answers(folder: Path | None, baseline: str) -> Path:
+def _arena_hard_answers(folder: Path | None, baseline: str, place: str = _ARENA_HARD_ON_HUB) -> Path:
     """Return the file with the baseline's answers, in model_answer/ of `folder` or on the hub."""
     named = _as_file(baseline)
     if named is not None:
@@ -174,7 +209,7 @@ def _arena_hard_answers(folder: Path | None, baseline: str) -> Path:
         if not path.is_file():
             raise _no_answers(baseline, str(path.parent), [other.name for other in path.parent.glob("*.jsonl")])
         return path
-    on_hub, answers = newest("dataset", _ARENA_HARD_HUB), f"{_ARENA_HARD_ON_HUB}/model_answer/"
+    on_hub, answers = newest("dataset", _ARENA_HARD_HUB), f"{place}/model_answer/"
     try:
         return on_hub.file(f"{answers}{baseline}.jsonl")
     except NotOnHub:

@@ -6,6 +6,7 @@ from pathlib import Path
 from evals.alpaca_eval2.scores import PUBLISHED as ALPACA_EVAL2
 from evals.answer_files import read_answer_file
 from evals.arena_hard.scores import PUBLISHED as ARENA_HARD
+from evals.arena_hard_v2.scores import PUBLISHED as ARENA_HARD_V2
 from evals.official_data import load_baseline
 from harness.engine.artifacts import Artifact, Output, step
 from harness.errors import UserError
@@ -15,7 +16,11 @@ from harness.steps.cost import CostContext, Fetch, RowEstimate, UnknownCost
 OFFICIAL_DATA = "official:"
 """Before a bench's name, as a reference to its official instructions and baseline."""
 
-N_INSTRUCTIONS = {"alpaca_eval2": ALPACA_EVAL2.n_items, "arena_hard": ARENA_HARD.n_items}
+N_INSTRUCTIONS = {
+    "alpaca_eval2": ALPACA_EVAL2.n_items,
+    "arena_hard": ARENA_HARD.n_items,
+    "arena_hard_v2": ARENA_HARD_V2.n_items,
+}
 """Of the benches that have an official set."""
 
 

@@ -52,10 +52,12 @@ def intervals(
     if n_items == 1:
         return {metric.name: None for metric in statistics}
     values = resampled(list(statistics.values()), n_items, resamples, seed)
-    return {metric.name: _interval(metric, each, n_items) for metric, each in zip(statistics, values, strict=True)}
+    of = zip(statistics, values, strict=True)
+    return {metric.name: resampled_interval(metric, each, n_items) for metric, each in of}
 
 
-def _interval(metric: Metric, values: FloatArray, n_items: int) -> list[float]:
+def resampled_interval(metric: Metric, values: FloatArray, n_items: int) -> list[float]:
+    """Return the 95 % interval of a score from its values on resampled items [resamples]."""
     from evals.stats.bootstrap import percentile_interval, score_interval
 
     return list(score_interval(values, n_items) if metric.is_share else percentile_interval(values))
@@ -133,7 +135,7 @@ def _mean_interval(metric: Metric, of: Sequence[Statistic], n_items: int, resamp
     if metric.is_share:
         return list(mean_interval(of, n_items, resamples=resamples, seed=seed))
     if len(of) == 1:
-        return _interval(metric, resampled(of, n_items, resamples, seed)[0], n_items)
+        return resampled_interval(metric, resampled(of, n_items, resamples, seed)[0], n_items)
     return list(interval(paired_difference(of, 0.0, n_items, resamples=resamples, seed=seed)))
 
 

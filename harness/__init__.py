@@ -60,8 +60,8 @@ def evaluate(
 
     Raises `harness.errors.UserError` for what there is not, and ValueError for a negative number of revisions.
     """
-    from harness.commands.evaluate import Source
     from harness.commands.evaluate import evaluate as score
+    from harness.commands.evaluations import Source
     from harness.config.yaml_files import name_in
     from harness.engine.limits import Limits
     from harness.recipes.benches import BenchChoice

@@ -3,7 +3,7 @@ steps."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from harness.engine.artifacts import Artifact
 from harness.errors import UserError
@@ -102,6 +102,19 @@ class PreferenceMethod:
                 f"{error}: the loss {self.loss.kind} shows an answer as a draft to revise, and needs a prompt called"
                 " revision in the recipe's prompts, with the fields {request} and {example}"
             ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedPolicy(PreferenceMethod):
+    """The settings of a preference method whose policy may start from the base model: with a loss that imitates as well
+    (ORPO), supervised fine-tuning can be left out."""
+
+    start: Literal["sft", "base"] = "sft"
+    """What the policy starts from."""
+
+    def initial_policy(self, inputs: Inputs) -> Artifact:
+        """Return the checkpoint of supervised fine-tuning, or the base model."""
+        return inputs.base if self.start == "base" else inputs.checkpoint("sft")
 
 
 ResponseSets = Mapping[str, Mapping[str, Callable[[Any, Inputs], Artifact]]]

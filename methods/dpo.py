@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.engine.artifacts import Artifact
-from methods.base import Card, Inputs, Needs, PreferenceMethod
+from methods.base import Card, Inputs, Needs, TrainedPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
-class DPO(PreferenceMethod):
+class DPO(TrainedPolicy):
     """Direct preference optimization."""
 
     card: ClassVar = Card(
@@ -26,5 +26,5 @@ class DPO(PreferenceMethod):
 
     def build(self, inputs: Inputs) -> Artifact:
         """Return the initial policy trained to prefer the data's chosen answers to its rejected ones."""
-        policy, pairs = inputs.checkpoint("sft"), inputs.data("preference_data")
-        return self.preference_stage(inputs, policy, pairs).append_label("DPO")
+        policy, pairs = self.initial_policy(inputs), inputs.data("preference_data")
+        return self.preference_stage(inputs, policy, pairs).append_label(self.loss.kind.upper())

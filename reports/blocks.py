@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reports.line_chart import LineChart
+from reports.rank_chart import RankChart
 
 DASH = "—"
 ADDED = "+"
@@ -225,7 +226,7 @@ class Figure:
     name: str
     caption: str
     alt: str
-    drawing: BarChart | HistogramChart | CurveChart | LineChart
+    drawing: BarChart | HistogramChart | CurveChart | LineChart | RankChart
     beside: bool = False
 
     @property

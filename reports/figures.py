@@ -12,6 +12,7 @@ from reports.curves import curve_figure
 from reports.histogram import histogram_figure
 from reports.line_chart import LineChart
 from reports.lines import line_figure
+from reports.rank_chart import RankChart, rank_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawn
@@ -62,6 +63,8 @@ def to_matplotlib(figure: Figure) -> "Drawn":
         return curve_figure(figure.drawing, INK)
     if isinstance(figure.drawing, LineChart):
         return line_figure(figure.drawing, INK)
+    if isinstance(figure.drawing, RankChart):
+        return rank_figure(figure.drawing, INK)
     return histogram_figure(figure.drawing, INK)
 
 

@@ -11,7 +11,7 @@ from harness.papers.win_rates import WinRateTable
 from harness.records import Judgment, by_prompt, outcome
 from harness.results.exhibits import CurvePoint, CurvesResult, Score, ScoresResult, WinRate, WinRatesResult
 from harness.results.manifest import Manifest
-from harness.results.verdicts import read_verdicts, verdicts_file
+from harness.results.verdicts import are_pairs, read_verdicts, verdicts_file
 from reports.viewer import Pair, Side, Verdict
 
 MAX_CHARACTERS = 30_000_000
@@ -76,11 +76,15 @@ def _sets(manifest: Manifest) -> list[_VerdictSet]:
 def _sets_of_exhibits(manifest: Manifest) -> Iterator[_VerdictSet]:
     for result in manifest.results:
         if isinstance(result, ScoresResult):
-            yield from (_of_score(result.exhibit, cell) for cell in result.cells if cell.judge and cell.judgments)
+            yield from (_of_score(result.exhibit, cell) for cell in result.cells if _has_pairs(cell))
         elif isinstance(result, WinRatesResult):
             yield from (_of_win_rate(result.exhibit, cell) for cell in result.cells if cell.judgments)
         elif isinstance(result, CurvesResult):
             yield from (_of_point(result.exhibit, point) for point in result.points if point.judgments)
+
+
+def _has_pairs(cell: Score) -> bool:
+    return bool(cell.judge) and are_pairs(cell.judgments)
 
 
 def _of_score(exhibit: ScoreTable, cell: Score) -> _VerdictSet:

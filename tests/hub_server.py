@@ -23,7 +23,7 @@ LARGE = (".safetensors", ".parquet", ".bin")
 
 
 class HubServer(ThreadingHTTPServer):
-    """Serves `folder`/<owner>/<data set>/<file>, and `folder`/models/<owner>/<model>/<file>, at `url`.
+    """Serves `folder`/<owner>/<data set or space>/<file>, and `folder`/models/<owner>/<model>/<file>, at `url`.
 
     "main" and `COMMIT` are the revisions of each.
     """
@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         kind, *parts = path.removeprefix("/api").strip("/").split("/")
         if is_api and not parts:  # huggingface_hub asks what else the hub offers
             return self._send(404)
-        if not is_api and kind != "datasets":  # a file of a model: /owner/name/resolve/...
+        if not is_api and kind not in ("datasets", "spaces"):  # a file of a model: /owner/name/resolve/...
             kind, parts = MODELS, [kind, *parts]
         owner, name, *rest = parts
         verb, revision, *inner = rest or ("revision", "main")

@@ -15,6 +15,8 @@ from evals.alpaca_eval2.length_calibration import read_calibration
 from evals.arena_hard.files import ArenaAnswer, answers_in, read_judgments, read_questions
 from evals.formats.outputs import ModelOutput, read_model_outputs
 from evals.formats.rows import read_rows
+from evals.mt_bench.files import TwoTurnAnswer, read_answers, read_grades
+from evals.mt_bench.questions import questions_in
 from harness.errors import UserError
 from harness.models.datasets import read_data
 from harness.models.row_layouts import RowKind
@@ -48,6 +50,27 @@ def arena_answers(path: Path) -> list[ArenaAnswer]:
 def labels(path: Path) -> dict[str, list[str | None]]:
     """The labels of Arena-Hard judgments, by question."""
     return {judgment.question_id: [game.score for game in judgment.games] for judgment in read_judgments(path)}
+
+
+def two_turn_answers(path: Path) -> list[TwoTurnAnswer]:
+    """MT-Bench's answers, which no other bench reads."""
+    with pytest.raises(UserError, match="2 turns; only questions of one turn"):
+        arena_answers(path)
+    return read_answers(path)
+
+
+def two_turn_questions(path: Path) -> list[tuple[str, str, tuple[str, str]]]:
+    """Id, category and turns of MT-Bench's questions, which no other bench reads."""
+    with pytest.raises(UserError, match="2 turns; only questions of one turn"):
+        read_questions(path)
+    return [(each.id, each.category, each.turns) for each in questions_in(path, {}, path)]
+
+
+def grades(path: Path) -> list[tuple[str, int, float | None]]:
+    """Question, turn and rating of MT-Bench's grades, which no other bench reads."""
+    with pytest.raises(UserError, match="a judgment of one answer to a question of MT-Bench"):
+        labels(path)
+    return [(grade.question_id, grade.turn, grade.rating) for grade in read_grades(path)]
 
 
 def calibration(path: Path) -> list[tuple[str, int, float | None, float]]:
@@ -97,10 +120,10 @@ ANSWERS_AND_VERDICTS: Mapping[str, Reading] = {
     "arena_judgments_current.jsonl": Reading(labels, {"q0": ["A=B", "B>>A"], "q1": [None, "A>B"]}),
     "arena_judgments_v2.jsonl": Reading(labels, Refused("of category 'hard_prompt', not of arena-hard-v0.1")),
     "fastchat_answers.jsonl": Reading(arena_answers, [ArenaAnswer("81", "mine", "Blue.")]),
-    "fastchat_answers_of_two_turns.jsonl": Reading(arena_answers, Refused("2 turns; only questions of one turn")),
-    "fastchat_questions.jsonl": Reading(read_questions, Refused("2 turns; only questions of one turn")),
+    "fastchat_answers_of_two_turns.jsonl": Reading(two_turn_answers, [TwoTurnAnswer("81", "mine", ("Blue.", "Red."))]),
+    "fastchat_questions.jsonl": Reading(two_turn_questions, [("81", "writing", ("Name a colour.", "Name another."))]),
     "fastchat_pair_judgments.jsonl": Reading(labels, Refused("a judgment of two answers to a question of MT-Bench")),
-    "fastchat_grades.jsonl": Reading(labels, Refused("a judgment of one answer to a question of MT-Bench")),
+    "fastchat_grades.jsonl": Reading(grades, [("81", 1, 7.0)]),
 }
 
 Exchange = tuple[str, ...]

@@ -18,6 +18,9 @@ from evals.alpaca_eval2.scores import (
 from evals.base import FileOptions, Metric, StoredVerdicts, VerdictFiles
 from evals.withholding import COMPLETE_FILE, is_whole
 
+_SETS = {True: "AlpacaEval's instructions", False: "other instructions", None: ""}
+"""What a set of instructions is called, by whether it is AlpacaEval's."""
+
 
 class AnnotationFiles(VerdictFiles):
     """Files of annotations, JSON or tables, with the calibration and the reference outputs that a user has."""
@@ -41,7 +44,14 @@ class AnnotationFiles(VerdictFiles):
         """
         annotations = self._annotations(path)
         set_size(annotations, self._calibration)
-        return StoredVerdicts(path, annotations.model, annotations.judge, Verdicts(annotations, self._calibration))
+        return StoredVerdicts(
+            path,
+            annotations.model,
+            annotations.judge,
+            Verdicts(annotations, self._calibration),
+            annotations.baseline,
+            _SETS[annotations.is_official],
+        )
 
     def score(self, path: Path) -> Mapping[str, Any]:
         """Return the scores of the verdicts in a file. Raises UserError for a file that is wrong.

@@ -20,7 +20,7 @@ from harness.errors import UserError
 from harness.steps.judge_prompt import OFFICIAL_JUDGE
 
 if TYPE_CHECKING:
-    from evals.stats.bootstrap import FloatArray, Statistic
+    from evals.stats.bootstrap import FloatArray, IntArray, Statistic
     from evals.stats.length_control import GamedBaselines, LengthControlledFit, ModelVerdicts
 
 WIN_RATE = Metric("win_rate")
@@ -121,12 +121,26 @@ class Verdicts(ItemResults):
 
     def statistic(self, metric: str, items: Sequence[int]) -> Statistic:
         """Return the metric on instructions; the length control is fitted on those of them that have a verdict."""
+        annotations, positions = self._on(items)
+        return _statistic(metric, annotations, self.calibration).at(positions)
+
+    def quick_statistic(self, metric: str, items: Sequence[int]) -> Statistic:
+        """Return `statistic`, the length-controlled win rate to first order in the draw of instructions."""
+        if metric != LENGTH_CONTROLLED.name or self.calibration is None:
+            return self.statistic(metric, items)
+        from evals.stats.length_influence import linear_length_controlled_statistic
+
+        annotations, positions = self._on(items)
+        verdicts = _model_verdicts(annotations, self.calibration)
+        return linear_length_controlled_statistic(verdicts, _gamed_baselines(self.calibration)).at(positions)
+
+    def _on(self, items: Sequence[int]) -> tuple[Annotations, IntArray]:
+        """Return the verdicts on instructions, and their positions among these."""
         import numpy as np
 
         place = {index: position for position, index in enumerate(items)}
         annotations = self.annotations.only(place)
-        positions = np.array([place[index] for index in annotations.index])
-        return _statistic(metric, annotations, self.calibration).at(positions)
+        return annotations, np.array([place[index] for index in annotations.index])
 
     def withheld(self, metric: str, items: Sequence[int], *, allow_missing: bool) -> str | None:
         """Return why there is no length-controlled win rate on these instructions; None of any other metric.

@@ -82,7 +82,7 @@ def score_arena_hard(
     rules: dict[str, Any] = {"resamples": resamples, "allow_missing": allow_missing}
     sets = []
     for number, artifact in enumerate(judgments):
-        repeats = [_games(rows, name, judge_name, prompt) for rows in judge.by_repeat(artifact.rows(Judgment))]
+        repeats = [games_of(rows, name, judge_name, prompt) for rows in judge.by_repeat(artifact.rows(Judgment))]
         _export(out.folder / f"seed-{number}", repeats, _answers_given(artifact, name))
         scores = score_judgments(_flat(repeats), n_questions=n_questions, repeats=n_repeats, **rules)
         scores["uncertainty"] = _uncertainty([repeats], resamples)
@@ -131,10 +131,10 @@ def _flat(repeats: Sequence[Sequence[ArenaJudgment]]) -> list[ArenaJudgment]:
 def verdicts_of(judgments: Artifact) -> list[ArenaJudgment]:
     """Return the games of all repeats of a judgments artifact, without names and prompts, which a comparison needs none
     of."""
-    return _flat([_games(rows, "model", "judge", None) for rows in judge.by_repeat(judgments.rows(Judgment))])
+    return _flat([games_of(rows, "model", "judge", None) for rows in judge.by_repeat(judgments.rows(Judgment))])
 
 
-def _games(rows: Sequence[Judgment], name: str, judge_name: str, prompt: JudgePrompt | None) -> list[ArenaJudgment]:
+def games_of(rows: Sequence[Judgment], name: str, judge_name: str, prompt: JudgePrompt | None) -> list[ArenaJudgment]:
     """Return the two games of each question, the one with the baseline as A first; with what was asked, given the
     `prompt`."""
     games: dict[str, dict[str, Game]] = defaultdict(dict)

@@ -38,7 +38,7 @@ class Game:
 class ArenaJudgment:
     """The verdicts on one question; in the first game the baseline is A, in the second the model is A.
 
-    `baseline` is "" where the origin does not say, as v0.1's files do not.
+    `baseline` and `category` are "" where the origin does not say, as v0.1's files do not.
     """
 
     question_id: str
@@ -46,6 +46,7 @@ class ArenaJudgment:
     judge: str
     games: tuple[Game, ...]
     baseline: str = ""
+    category: str = ""
 
     def __post_init__(self) -> None:
         if len(self.games) > ARENA_GAMES:
@@ -66,25 +67,53 @@ class ArenaAnswer:
     prompt: str | None = None
 
 
-def read_judgments(path: Path) -> list[ArenaJudgment]:
+def read_judgments(path: Path, categories: Sequence[str] = (CATEGORY,)) -> list[ArenaJudgment]:
     """Read Arena-Hard's model_judgment/<judge>/<model>.jsonl, in the order of the file, in either layout.
 
-    A game that is null is one without a verdict. Raises UserError for an unreadable or empty file, missing fields, more
-    than two games, unknown labels, a question given twice, questions of another category than v0.1's, and verdicts on
-    several models, against several baselines or of several judges in one file.
+    A game that is null is one without a verdict. Where there are several `categories`, a row says which is its own.
+    Raises UserError for an unreadable or empty file, missing fields, more than two games, unknown labels, a question
+    given twice, questions of another category, and verdicts on several models, against several baselines in one
+    category or of several judges in one file.
     """
-    judgments = _of_distinct_questions(path, _judgment, lambda judgment: judgment.question_id)
+
+    def read(row: Mapping[str, Any], where: str) -> ArenaJudgment:
+        _require_arena_judgment(row, where, categories)
+        return _judgment(row, where)
+
+    judgments = _of_distinct_questions(path, read, lambda judgment: judgment.question_id)
     fields.only_one((judgment.model for judgment in judgments), path, "on several models", "a model")
     fields.only_one((judgment.judge for judgment in judgments), path, "of several judges", "a judge")
-    named = (judgment.baseline for judgment in judgments if judgment.baseline)
-    fields.only_one(named, path, "against several baselines", "a baseline")
+    for category in dict.fromkeys(judgment.category for judgment in judgments):
+        baselines = (each.baseline for each in judgments if each.baseline and each.category == category)
+        fields.only_one(baselines, path, "against several baselines", "a baseline")
     return judgments
 
 
 def write_judgments(path: Path, judgments: Sequence[ArenaJudgment]) -> None:
     """Write Arena-Hard's v0.1 model_judgment jsonl, which names no baseline."""
     rows = [asdict(judgment) for judgment in judgments]
-    write_lines(path, [{name: value for name, value in row.items() if name != "baseline"} for row in rows])
+    write_lines(path, [{name: row[name] for name in ("question_id", "model", "judge", "games")} for row in rows])
+
+
+def write_current_judgments(path: Path, judgments: Sequence[ArenaJudgment], systems: Mapping[str, str]) -> None:
+    """Write the current tool's model_judgment jsonl; `systems` are the judge's system messages by category."""
+    rows = [
+        {
+            "uid": each.question_id,
+            "category": each.category,
+            "judge": each.judge,
+            "model": each.model,
+            "baseline": each.baseline,
+            "games": [_current_game(game, systems.get(each.category, "")) for game in each.games],
+        }
+        for each in judgments
+    ]
+    write_lines(path, rows)
+
+
+def _current_game(game: Game, system: str) -> dict[str, Any]:
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": game.user_prompt}]
+    return {"score": game.score, "judgment": {"answer": game.judgment}, "prompt": messages}
 
 
 def read_questions(path: Path) -> list[Prompt]:
@@ -149,7 +178,6 @@ def _question_id(row: Mapping[str, Any], where: str) -> str:
 
 
 def _judgment(row: Mapping[str, Any], where: str) -> ArenaJudgment:
-    _require_arena_judgment(row, where)
     games = row.get("games")
     if not isinstance(games, list) or len(games) > ARENA_GAMES:
         raise UserError(f'{where}: "games" must be a list of at most {ARENA_GAMES} verdicts')
@@ -159,14 +187,16 @@ def _judgment(row: Mapping[str, Any], where: str) -> ArenaJudgment:
         fields.name_of(row, "judge", where),
         tuple(_game(game, where) for game in games),
         fields.name_of(row, "baseline", where) if row.get("baseline") is not None else "",
+        str(row.get("category") or ""),
     )
 
 
-def _require_arena_judgment(row: Mapping[str, Any], where: str) -> None:
+def _require_arena_judgment(row: Mapping[str, Any], where: str, categories: Sequence[str]) -> None:
     """Raise UserError for judgments that look alike and are of another benchmark."""
     category = row.get("category", CATEGORY)
-    if category != CATEGORY:
-        raise UserError(f"{where}: the question is of category {fields.format_value(category)}, not of {CATEGORY}")
+    if category not in categories:
+        known = " or ".join(categories)
+        raise UserError(f"{where}: the question is of category {fields.format_value(category)}, not of {known}")
     for marks, of in ((_PAIR_JUDGMENT, "two answers"), (_GRADE, "one answer")):
         if "games" not in row and all(name in row for name in marks):
             raise UserError(f"{where}: a judgment of {of} to a question of MT-Bench; Arena-Hard's are read, with games")

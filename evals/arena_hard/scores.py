@@ -58,9 +58,9 @@ def score_judgments(
     asked = verdicts_asked(n_questions, repeats)
     missing = asked - _scorable(judgments, n_questions)
     too_few = withholding.withheld(asked - missing, asked, allow_missing=allow_missing, mend=mend)
-    statistic = _aligned_statistic(judgments, axis)
+    statistic = aligned_statistic(judgments, axis)
     interval = scoring.intervals({SCORE: statistic}, len(axis), resamples=resamples, seed=seed)["score"]
-    several = len({judgment.question_id for judgment in judgments if _verdicts(judgment)}) > 1
+    several = len({judgment.question_id for judgment in judgments if weighted_verdicts(judgment)}) > 1
     headlines = {
         "score": statistic.value,
         "ci95": interval if several else None,
@@ -87,16 +87,16 @@ class Games(ItemResults):
     @property
     def items(self) -> Sequence[str]:
         """The questions with a verdict that has a label."""
-        return list(dict.fromkeys(each.question_id for each in self.judgments if _verdicts(each)))
+        return list(dict.fromkeys(each.question_id for each in self.judgments if weighted_verdicts(each)))
 
     @property
     def n_results(self) -> int:
         """The number of verdicts with a label."""
-        return sum(len(_verdicts(judgment)) for judgment in self.judgments)
+        return sum(len(weighted_verdicts(judgment)) for judgment in self.judgments)
 
     def statistic(self, metric: str, items: Sequence[str]) -> Statistic:
         """Return the score on questions."""
-        return _aligned_statistic(self.judgments, items)
+        return aligned_statistic(self.judgments, items)
 
 
 def official_interval(judgments: Sequence[ArenaJudgment]) -> tuple[float, float]:
@@ -114,7 +114,7 @@ def official_interval(judgments: Sequence[ArenaJudgment]) -> tuple[float, float]
     return float(lower), float(upper)
 
 
-def _verdicts(judgment: ArenaJudgment) -> list[tuple[float, int]]:
+def weighted_verdicts(judgment: ArenaJudgment) -> list[tuple[float, int]]:
     """Return the model's share of the win (1, ½ or 0) and the weight of each verdict on a question that has a label."""
     verdicts = []
     for game, reply in enumerate(judgment.games):
@@ -127,7 +127,7 @@ def _verdicts(judgment: ArenaJudgment) -> list[tuple[float, int]]:
 def _battles(judgments: Sequence[ArenaJudgment]) -> list[float]:
     """Return the model's share of the win in each battle: a verdict stands as often as its weight says, in the order
     given."""
-    return [win for judgment in judgments for win, weight in _verdicts(judgment) for _ in range(weight)]
+    return [win for judgment in judgments for win, weight in weighted_verdicts(judgment) for _ in range(weight)]
 
 
 def verdicts_asked(n_questions: int, repeats: int) -> int:
@@ -154,7 +154,7 @@ def _scorable(judgments: Sequence[ArenaJudgment], n_questions: int) -> int:
     return n_labelled
 
 
-def _aligned_statistic(judgments: Sequence[ArenaJudgment], axis: Sequence[str]) -> Statistic:
+def aligned_statistic(judgments: Sequence[ArenaJudgment], axis: Sequence[str]) -> Statistic:
     """Return the score as a statistic on the questions of `axis`; judgments on other questions are left out.
 
     A question judged repeatedly counts with all its verdicts.
@@ -167,7 +167,7 @@ def _aligned_statistic(judgments: Sequence[ArenaJudgment], axis: Sequence[str]) 
     won, battles = np.zeros(len(axis)), np.zeros(len(axis))
     for judgment in judgments:
         if judgment.question_id in place:
-            for win, weight in _verdicts(judgment):
+            for win, weight in weighted_verdicts(judgment):
                 won[place[judgment.question_id]] += win * weight
                 battles[place[judgment.question_id]] += weight
     return ratio_statistic(won, battles)

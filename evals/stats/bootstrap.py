@@ -51,6 +51,21 @@ def ratio_statistic(numerator: FloatArray, denominator: FloatArray) -> Statistic
     return Statistic(value, resample)
 
 
+def mean_over_groups(total: FloatArray, number: FloatArray) -> Statistic:
+    """Return Σᵢ totalᵢ / Σᵢ numberᵢ over prompts i: the mean of all values, of which a prompt has any number.
+
+    A resample without any value is NaN, like a set without any.
+    """
+    value = float(total.sum() / number.sum()) if number.sum() else float("nan")
+
+    def resample(counts: FloatArray) -> FloatArray:
+        numbers = counts @ number
+        means: FloatArray = np.divide(counts @ total, numbers, out=np.full(len(counts), np.nan), where=numbers > 0)
+        return means
+
+    return Statistic(value, resample)
+
+
 def mean_statistic(values: FloatArray) -> Statistic:
     """Return the mean of `values` [prompts], in their unit."""
     return Statistic(float(values.mean()), lambda counts: counts @ values / len(values))

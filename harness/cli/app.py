@@ -12,7 +12,7 @@ from harness.cli.judges import judge
 from harness.cli.new import new
 from harness.cli.parameters import format_message
 from harness.cli.runs import doctor, plan, prefetch, rates, report, reproduce
-from harness.cli.scores import compare, eval_, regress
+from harness.cli.scores import compare, eval_, leaderboard, regress
 from harness.cli.sweeps import sweep
 from harness.engine.signals import endings_interrupt, interrupted_code
 from harness.errors import HarnessError, Interrupted, StepFailed
@@ -28,7 +28,7 @@ def cli() -> None:
 for command in (  # in the order of use
     *(reproduce, report, compare, sweep, regress),
     *(list_, plan, doctor, prefetch),
-    *(eval_, judge, paper),
+    *(eval_, judge, leaderboard, paper),
     *(new, rates, data, mini),
 ):
     cli.add_command(command)

@@ -10,7 +10,11 @@ Subject = Literal["model", "outputs", "annotations", "judgments"]
 """What is scored, by the option that names it. A model beside outputs only counts their tokens."""
 
 Need = Literal[
-    "a bench with a judge", "a bench with a baseline", "a bench of generated answers", "--bench alpaca_eval2"
+    "a bench with a judge",
+    "a bench with a baseline",
+    "a bench of generated answers",
+    "--bench alpaca_eval2",
+    "a bench of lm-eval's tasks",
 ]
 """What a bench must have for an option to matter to it."""
 
@@ -29,7 +33,7 @@ APPLIES: Mapping[str, tuple[Subject, ...]] = {
     "--outputs": ("outputs",),
     "--annotations": ("annotations",),
     "--judgments": ("judgments",),
-    **dict.fromkeys(("--max-new-tokens", "--revisions"), ("model",)),
+    **dict.fromkeys(("--max-new-tokens", "--chat-template", "--revisions"), ("model",)),
     "--lc-calibration": ("model", "outputs", "annotations"),
     "--reference-outputs": ("annotations",),
 }
@@ -40,6 +44,7 @@ _NEEDS: Mapping[str, Need] = {
     "--baseline": "a bench with a baseline",
     "--revisions": "a bench of generated answers",
     "--lc-calibration": "--bench alpaca_eval2",
+    "--chat-template": "a bench of lm-eval's tasks",
 }
 
 
@@ -83,16 +88,23 @@ def _given(context: click.Context) -> list[str]:
 def _offered(subject: Subject, benches: Sequence[str]) -> Collection[Need]:
     """Return what the benches have between them."""
     from evals.judged_pairs import JudgedPairs
+    from evals.own_items import OwnItems
     from harness.recipes.registries import load_benchmark
 
     offered: set[Need] = {"--bench alpaca_eval2"} if "alpaca_eval2" in benches else set()
     for name in benches:
         benchmark = load_benchmark(name)
-        if isinstance(benchmark, JudgedPairs) or "outputs" in benchmark.needs:
+        if isinstance(benchmark, OwnItems):
+            offered |= {"a bench of lm-eval's tasks"} if benchmark.takes_chat_template else set()
+            continue
+        is_paired = isinstance(benchmark, JudgedPairs)
+        if benchmark.asks_judge:
+            offered.add("a bench with a judge")
+            offered |= {"a bench with a baseline", "a bench of generated answers"} if is_paired else set()
+            continue
+        if "outputs" in benchmark.needs:
             offered.add("a bench of generated answers")
-        if isinstance(benchmark, JudgedPairs):
-            offered |= {"a bench with a judge", "a bench with a baseline"}
-        elif "baselines" in benchmark.needs or ("outputs" in benchmark.needs and subject == "model"):
+        if "baselines" in benchmark.needs or ("outputs" in benchmark.needs and subject == "model"):
             offered.add("a bench with a baseline")
     return offered
 

@@ -150,10 +150,9 @@ def choice_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_choice(seed: int, seeds: int | None, **given: Any) -> None:
-        from harness.papers.names import usual_seeds
         from harness.run.options import Choice
 
-        least, most = (seeds, seeds) if seeds else usual_seeds(given["experiment"])
+        least, most = (seeds, seeds) if seeds else _usual_seeds(given["experiment"])
         if seed + most - 1 > MAX_SEED:
             raise click.UsageError(f"the last seed, {seed + most - 1}, is above {MAX_SEED}")
         compute = {name: value for name in _OF_COMPUTE if (value := given.pop(name)) is not None}
@@ -168,6 +167,14 @@ def choice_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_OPTIONS_OF_A_RUN):
         with_choice = option(with_choice)
     return with_choice
+
+
+def _usual_seeds(name: str) -> tuple[int, int]:
+    """Return the least and the most training seeds of an experiment; one for a benchmark, which `prefetch` takes."""
+    from harness.papers.names import usual_seeds
+    from harness.recipes.registries import is_benchmark
+
+    return (1, 1) if is_benchmark(name) else usual_seeds(name)
 
 
 _OPTIONS_OF_A_RUN: tuple[Callable[..., Any], ...] = (

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from harness.endpoints.reference import EndpointReference
     from harness.engine.staleness import CodeChanges
 
-STORED = {"annotations": "alpaca_eval2", "judgments": "arena_hard"}
-"""The option of stored verdicts -> the bench that they are of."""
+STORED = {"annotations": ("alpaca_eval2",), "judgments": ("arena_hard", "arena_hard_v2", "mt_bench")}
+"""The option of stored verdicts -> the benches that they may be of."""
 
 scored, instructions = under("What to score"), under("The instructions and the answers to them")
 
@@ -42,9 +42,13 @@ scored, instructions = under("What to score"), under("The instructions and the a
     "--bench", "benches", type=TEXT, multiple=True, required=True, help="See `harness list evals`; may be repeated."
 )
 @scored("--model", type=TEXT, help="A checkpoint folder, OWNER/NAME[@COMMIT] on the hub, gguf:FILE, or mini:llama.")
-@scored("--outputs", type=PATH, help="Stored outputs: model_outputs.json, or Arena-Hard's .jsonl.")
+@scored(
+    *("--outputs", "--answers", "outputs"),
+    type=PATH,
+    help="Stored outputs: model_outputs.json, or Arena-Hard's, MT-Bench's or IFEval's .jsonl.",
+)
 @scored("--annotations", type=PATH, help="Stored AlpacaEval verdicts (.csv, .csv.gz, .json).")
-@scored("--judgments", type=PATH, help="Stored Arena-Hard verdicts (.jsonl).")
+@scored("--judgments", type=PATH, help="Stored verdicts of Arena-Hard or MT-Bench (.jsonl).")
 @instructions(
     *RECIPE, type=TEXT, help="The scale they come from, or `official`.  [default: mini for its judge, else official]"
 )
@@ -52,6 +56,7 @@ scored, instructions = under("What to score"), under("The instructions and the a
 @instructions("--baseline", type=TEXT, help="The baseline: a model of the official data, or a file of outputs.")
 @instructions("--limit", type=Whole(), help="The number of instructions, the first ones.")
 @instructions("--max-new-tokens", type=Whole(), help="The most tokens of an answer.  [default: the scale's]")
+@instructions("--chat-template", is_flag=True, help="Ask lm-eval's tasks through the model's chat template.")
 @instructions(
     "--revisions", type=Whole(0, 100), help="Score each of so many revisions of the answers too; SRPO has 0 to 5."
 )
@@ -77,6 +82,7 @@ def eval_(
     baseline: str | None,
     limit: int | None,
     max_new_tokens: int | None,
+    chat_template: bool,
     revisions: int | None,
     judge_repeats: int,
     judge: "EndpointReference | None",
@@ -101,7 +107,8 @@ def eval_(
         options = FileOptions(lc_calibration, reference_outputs, allow_missing)
         _show([_score_stored(benches, subject, context.params[subject], options, code_changes)], as_json)
         return
-    from harness.commands.evaluate import Source, evaluate
+    from harness.commands.evaluate import evaluate
+    from harness.commands.evaluations import Source
     from harness.commands.judging_forecast import forecast
     from harness.recipes.benches import OFFICIAL, BenchChoice
 
@@ -115,6 +122,7 @@ def eval_(
         allow_missing=allow_missing,
         length_calibration=lc_calibration,
         max_new_tokens=max_new_tokens,
+        chat_template=chat_template,
     )
     source = Source(model, outputs, revisions)
     where = run_dir or Path("runs") / name_in(choice.scale)
@@ -134,9 +142,11 @@ def _score_stored(
     from harness.commands.stored_verdicts import score_file
     from harness.run.evidence import look_at_files
 
-    bench = STORED[subject]
-    if benches != (bench,):
-        raise click.UsageError(f"--{subject} holds verdicts of {bench}; give --bench {bench} and no other")
+    known = STORED[subject]
+    if len(benches) != 1 or benches[0] not in known:
+        of = " or ".join(known)
+        raise click.UsageError(f"--{subject} holds verdicts of {of}; give --bench {of} and no other")
+    [bench] = benches
     stale = look_at_files([path], code_changes)
     return {**score_file(bench, path, options), "stale": stale.lines}
 
@@ -185,9 +195,9 @@ def compare(
     """Test which of two methods of a run is better, or stored verdicts on one model against those on others.
 
     With --methods RUN is the folder of a run, such as runs/mini/sgpo/table3: paired over all its base models,
-    benchmarks, prompts and training seeds. Without, FIRST and OTHERS are files of AlpacaEval's annotations or
-    Arena-Hard's judgments. Of a model trained with several seeds give all in one argument, separated by commas:
-    a0.json,a1.json,a2.json. Equally many are compared seed by seed.
+    benchmarks, prompts and training seeds. Without, FIRST and OTHERS are files of AlpacaEval's annotations, or of
+    Arena-Hard's or MT-Bench's judgments. Of a model trained with several seeds give all in one argument, separated by
+    commas: a0.json,a1.json,a2.json. Equally many are compared seed by seed.
     """
     if methods:
         _compare_methods(first, others, methods, code_changes, as_json)
@@ -223,6 +233,30 @@ def _compare_methods(
     if len(run) > 1 or others:
         raise click.UsageError("--methods compares methods of one run: give one folder")
     print_result(compare_methods(run[0], methods, code_changes), methods_table, as_json)
+
+
+@click.command(cls=Command)
+@click.argument("folder", type=PATH)
+@click.option("--pairs", type=TEXT, help="Pairs of models to test, such as a:b,c:d.")
+@click.option("--lc-calibration", type=PATH, help="df_gamed.csv, for the length-controlled win rate.")
+@click.option(
+    "--out", type=PATH, default=Path("runs/leaderboard"), show_default=True, help="The folder of page, CSV and figure."
+)
+@as_json_option
+def leaderboard(folder: Path, pairs: str | None, lc_calibration: Path | None, out: Path, as_json: bool) -> None:
+    """Rank the models whose verdicts lie in FOLDER, and say which places are more than chance.
+
+    FOLDER holds AlpacaEval's annotations, as in its repository or as tables (.csv, .csv.gz), or Arena-Hard's judgments:
+    one file a model, all of one judge on the same prompts.
+    """
+    from harness.commands.leaderboard import leaderboard as rank
+    from harness.commands.leaderboard import parse_pairs
+    from reports.leaderboard import as_json as to_json
+    from reports.leaderboard import leaderboard_table, write_leaderboard
+
+    found = rank(folder, calibration=lc_calibration, pairs=parse_pairs(pairs) if pairs else ())
+    page = write_leaderboard(found, out)
+    click.echo(to_json(found) if as_json else f"{leaderboard_table(found)}\npage: {page}")
 
 
 @click.command(cls=Command)

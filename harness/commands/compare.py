@@ -1,5 +1,6 @@
 """Paired comparison of models from stored verdicts, in the official file formats."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,11 @@ def compare_files(
     _require_distinct(first, others)
     stale = look_at_files([path for files in (first, *others) for path in files], code_changes)
     models = [tuple(reader.read(path) for path in files) for files in (first, *others)]
-    _require_one_judge([each for seeds in models for each in seeds])
+    read = [each for seeds in models for each in seeds]
+    _require_one_judge(read)
+    for each in read:
+        if each.note:
+            print(f"{each.path}: {each.note}", file=sys.stderr)
     model, *against = _named(models)
     compared = [_compared(reader, model, other, allow_missing=allow_missing) for other in against]
     cells = [((model.name, metric.name), (other.name, metric.name)) for other in against for metric in reader.metrics]

@@ -2,43 +2,31 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from evals.answer_files import read_answer_file
-from evals.base import Benchmark, Setting
 from evals.contracts import checked_scores
-from evals.judged_pairs import JudgedPairs, PairSetting
-from evals.official_steps import stored_outputs
+from evals.mt_bench.benchmark import MtBench
+from evals.mt_bench.benchmark import departure as mt_bench_departure
+from evals.own_items import OwnItems
 from evals.withholding import withheld
-from harness.engine.artifacts import Artifact, labels
+from harness.commands.evaluations import Evaluation, Source, build_evaluations
+from harness.engine.artifacts import Artifact
 from harness.engine.limits import Limits
 from harness.engine.pipeline import checked_plan, print_plan, run
 from harness.engine.staleness import CodeChanges
 from harness.engine.store import Store
 from harness.errors import UserError
-from harness.experiments.revisions import revisions
-from harness.models.references import located
 from harness.recipes.benches import (
     BenchChoice,
-    choose_baselines,
-    choose_bench,
-    choose_unjudged,
     departure,
-    judged_pairs,
-    or_passed,
-    revision_prompt,
 )
-from harness.recipes.registries import load_benchmark
 from harness.records import Judgment, Prompt
 from harness.run.evidence import look_at_files, tell_stale
 from harness.run.spending import run_and_report_spending
-from harness.steps.data import model as model_artifact
 from harness.steps.judge import FAILURES, OTHER_MODELS, by_reason
 from harness.steps.revise import WITHOUT_ROOM
 from harness.terminal import one_line
@@ -52,59 +40,6 @@ SEED_SCORES = "seed-0/scores.json"
 SHOWN_REASONS = 3
 SHOWN_INSTRUCTIONS = 3
 SHOWN_CHARACTERS = 50
-
-
-@dataclass(frozen=True)
-class Source:
-    """The subject of an evaluation: a checkpoint, or outputs that are stored in a file.
-
-    Perplexity takes both, and the edit distance of stored outputs counts the tokens of a checkpoint, if one is given.
-    """
-
-    model: str | None = None
-    outputs: Path | None = None
-    revisions: int | None = None
-    """How often the checkpoint revises its answers, each revision scored; None for its answers alone."""
-
-    @cached_property
-    def name(self) -> str:
-        """The name in official files: the model that stored outputs name themselves."""
-        if self.outputs:
-            return read_answer_file("pairwise", self.outputs).model
-        return str(self.model).rstrip("/").rpartition("/")[2]
-
-    @property
-    def places(self) -> list[Path]:
-        """The files and folders that are named."""
-        named = [self.outputs, Path(self.model) if self.model else None]
-        return [path for path in named if path and path.exists()]
-
-    def checkpoint(self) -> Artifact:
-        """Return the model. Raises UserError where none is given, or it is no checkpoint."""
-        if self.model is None:
-            raise UserError("this evaluation needs a checkpoint: pass --model")
-        return model_artifact(located(self.model))
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """One evaluation, as promises: the `outputs` that it is of, unless they are read with the rows; rows; result.
-
-    `revision` counts how often the outputs were revised, where revisions are asked for.
-    """
-
-    name: str
-    benchmark: Benchmark[Any]
-    setting: Any
-    rows: Artifact
-    result: Artifact
-    outputs: Artifact | None = None
-    revision: int | None = None
-
-    @property
-    def title(self) -> str:
-        """What messages call it."""
-        return self.name if self.revision is None else f"{self.name}, revision {self.revision}"
 
 
 def evaluate(
@@ -133,7 +68,7 @@ def evaluate(
     run_and_report_spending(targets, store, limits)
     scores = [_scores(each, source, choice, store) for each in evaluations]
     for each in evaluations:
-        print_failures(each.title, each.rows, store)
+        print_failures(each.title, each.rows, store, each.benchmark.verdict_type)
     for each, found in zip(evaluations, scores, strict=True):
         print(f"{each.title}: rows and scores are in {found['folder']}", file=sys.stderr)
     if code_changes == "rerun":
@@ -171,16 +106,19 @@ def require_outputs(evaluations: Sequence[Evaluation], path: Path, choice: Bench
             print(f"{each.name}: no output for {missing} of {there + missing} instructions in {path}", file=sys.stderr)
 
 
-def failed_verdicts(judgments: Artifact, store: Store) -> list[Judgment]:
-    """Return the rows of a judging artifact without a verdict."""
+def failed_verdicts(judgments: Artifact, store: Store, type: type[Any] = Judgment) -> list[Any]:
+    """Return the rows of a judging artifact, of class `type`, without a verdict."""
     if not (store.folder(judgments) / FAILURES).is_file():
         return []
-    return [row for row in store.bind(judgments).rows(Judgment) if row.state != "ok"]
+    return [row for row in store.bind(judgments).rows(type) if row.state != "ok"]
 
 
-def print_failures(name: str, judgments: Artifact, store: Store) -> None:
-    """Tell why verdicts of `name` are missing, the commonest reason first, and on which instructions."""
-    if failed := failed_verdicts(judgments, store):
+def print_failures(name: str, judgments: Artifact, store: Store, type: type[Any] = Judgment) -> None:
+    """Tell why verdicts of `name` are missing, the commonest reason first, and on which instructions.
+
+    The verdicts are rows of class `type`.
+    """
+    if failed := failed_verdicts(judgments, store, type):
         for reason, rows in list(by_reason(failed).items())[:SHOWN_REASONS]:
             which = _named(list(dict.fromkeys(row.prompt for row in rows)))
             print(one_line(f"{name}: {len(rows)} verdicts failed: {reason}; {which}"), file=sys.stderr)
@@ -198,104 +136,11 @@ def _named(prompts: Sequence[Prompt]) -> str:
     return f"instruction{'s' if len(prompts) > 1 else ''} {', '.join(named)}{more}"
 
 
-def build_evaluations(name: str, source: Source, choice: BenchChoice) -> list[Evaluation]:
-    """Return the evaluations of `source` on one bench: of its answers, and of each revision that is asked for.
-
-    Raises UserError as `evaluate` does.
-    """
-    benchmark = load_benchmark(name)
-    if source.outputs and source.model and isinstance(benchmark, JudgedPairs):
-        raise UserError(f"{name} judges a model's answers or those in a file: give --model or --outputs, not both")
-    with labels(f"{source.name} {name}"):
-        if isinstance(benchmark, JudgedPairs):
-            return _judged(name, benchmark, source, choice)
-        return _measured(name, benchmark, source, choice)
-
-
-def _judged(name: str, benchmark: JudgedPairs, source: Source, choice: BenchChoice) -> list[Evaluation]:
-    setting = choose_bench(name, choice)
-    stored = stored_outputs(name, source.outputs, setting.baselines) if source.outputs else None
-    answers = {None: stored} if stored else _answers(benchmark, setting, source, choice)
-    evaluations = []
-    for revision, outputs in answers.items():
-        rows = benchmark.rows(setting, outputs=outputs)
-        with or_passed("--lc-calibration FILE"):
-            result = benchmark.score(setting, [rows], _official_name(source, revision))
-        evaluations.append(Evaluation(name, benchmark, setting, rows, result, outputs, revision))
-    return evaluations
-
-
-def _answers(
-    benchmark: JudgedPairs, setting: PairSetting, source: Source, choice: BenchChoice
-) -> dict[int | None, Artifact]:
-    """Return the checkpoint's answers, by how often they were revised, where that is asked for."""
-    model = source.checkpoint()
-    first = benchmark.answers(setting, model, 0)
-    if source.revisions is None:
-        return {None: first}
-    template, sampling = revision_prompt(choice), benchmark.sampling(setting.sampling)
-    return dict(
-        enumerate(revisions(model, first, template=template, sampling=sampling, seed=0, count=source.revisions))
-    )
-
-
-def _official_name(source: Source, revision: int | None) -> str:
-    """Return the name in official files, which tell revisions apart."""
-    return f"{source.name}-rev{revision}" if revision else source.name
-
-
-def _measured(name: str, benchmark: Benchmark[Setting], source: Source, choice: BenchChoice) -> list[Evaluation]:
-    """Build scores, or a summary, of what the benchmark needs of the checkpoint, the outputs and the baseline's
-    answers."""
-    given = {}
-    if "model" in benchmark.needs:
-        given["model"] = source.checkpoint()
-    if "baselines" in benchmark.needs:
-        given["baselines"] = choose_baselines("pairwise", choice)
-    if benchmark.counts_tokens and source.outputs and source.model:
-        given["tokenizer"] = source.checkpoint()
-    if "outputs" not in benchmark.needs:
-        return [_measurement(name, benchmark, source, choice, given, None)]
-    outputs = _outputs_to_measure(source, choice, alone="baselines" not in benchmark.needs)
-    return [
-        _measurement(name, benchmark, source, choice, {**given, "outputs": each}, revision)
-        for revision, each in outputs.items()
-    ]
-
-
-def _measurement(
-    name: str,
-    benchmark: Benchmark[Setting],
-    source: Source,
-    choice: BenchChoice,
-    given: Mapping[str, Artifact],
-    revision: int | None,
-) -> Evaluation:
-    setting = choose_unjudged(name, choice)
-    rows = benchmark.rows(setting, **given)
-    if not isinstance(rows, Artifact):
-        raise UserError(
-            f"the evaluation {name} does not keep to its contract: its rows returned a {type(rows).__name__};"
-            " return what calling a step gives"
-        )
-    result = benchmark.summarise(rows) or benchmark.score(setting, [rows], _official_name(source, revision))
-    return Evaluation(name, benchmark, setting, rows, result, revision=revision)
-
-
-def _outputs_to_measure(source: Source, choice: BenchChoice, *, alone: bool) -> dict[int | None, Artifact]:
-    """Build stored outputs, joined to the baseline's prompts unless they are measured `alone`; else the model's
-    answers."""
-    if source.outputs and alone:
-        stored = choose_baselines("pairwise", replace(choice, baseline=str(source.outputs)))
-        return {None: stored.with_label(source.outputs.name)}
-    if source.outputs:
-        return {None: stored_outputs("pairwise", source.outputs, choose_baselines("pairwise", choice))}
-    return _answers(judged_pairs("pairwise"), choose_bench("pairwise", choice), source, choice)
-
-
 def _scores(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
     """Describe what was found, of what, against what, and by which judge or under what."""
-    describe = _of_judging if each.outputs else _of_measuring
+    describe = _of_measuring
+    if each.outputs:
+        describe = _of_grading if isinstance(each.benchmark, MtBench) else _of_judging
     of = {"bench": each.name, "model": source.name, **describe(each, source, choice, store)}
     folder = store.folder(each.result)
     if (folder / SUMMARY).is_file():
@@ -305,14 +150,29 @@ def _scores(each: Evaluation, source: Source, choice: BenchChoice, store: Store)
     return {**of, "metrics": list(names), **scores, "folder": str((folder / SEED_SCORES).parent)}
 
 
-def _of_judging(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
-    judge, answers = each.setting.judge, each.outputs or each.rows
+def _of_grading(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
     return {
-        "baseline": each.setting.baseline_name,
+        **_judge(each),
+        "departure": mt_bench_departure(each.setting, choice.scale),
+        "n_cut_off": store.record(each.outputs or each.rows)["counts"].get("cut_off"),
+    }
+
+
+def _judge(each: Evaluation) -> Scores:
+    judge = each.setting.judge
+    return {
         "judge": judge.model,
         "judge_base_url": judge.base_url or None,
         "judge_without": list(judge.without),
         "judge_fingerprint": each.benchmark.fingerprint(each.setting),
+    }
+
+
+def _of_judging(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
+    answers = each.outputs or each.rows
+    return {
+        "baseline": each.setting.baseline_name,
+        **_judge(each),
         "departure": departure(each.name, each.setting, choice),
         "length_calibration": str(choice.length_calibration) if choice.length_calibration else None,
         "n_cut_off": store.record(answers)["counts"].get("cut_off"),
@@ -328,6 +188,8 @@ def _without_room(answers: Artifact, store: Store) -> Scores:
 
 def _of_measuring(each: Evaluation, source: Source, choice: BenchChoice, store: Store) -> Scores:
     of: Scores = {}
+    if isinstance(each.benchmark, OwnItems):
+        of |= {"departure": each.benchmark.departure(each.setting), **each.benchmark.described(each.setting)}
     if "baselines" in each.benchmark.needs:
         of["baseline"] = choice.baseline or choice.scale
     if "model" in each.benchmark.needs:

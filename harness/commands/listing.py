@@ -1,9 +1,11 @@
 """`harness list`: what there is, with a line on each."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date
 from functools import partial
 
+from evals.lm_eval.benchmark import ANY_TASK
+from harness.commands.bench_lines import bench_line
+from harness.commands.judge_lines import format_dollars, format_end
 from harness.endpoints.known_models import JudgeModel, judge_table
 from harness.endpoints.reference import EMBEDDED
 from harness.errors import UserError
@@ -12,7 +14,7 @@ from harness.papers.kinds import AnyExhibit
 from harness.papers.loading import exhibit_names, load_exhibit, load_paper
 from harness.papers.names import ALL, list_names
 from harness.recipes.loading import load_recipe, load_variants, recipe_names
-from harness.recipes.registries import EVALS, METHODS, load_benchmark, load_method
+from harness.recipes.registries import EVALS, METHODS, load_method
 
 BARE_NAMES = f"a bare name, such as table3, is that of the one paper that has it, else of {DEFAULT_PAPER}"
 
@@ -64,11 +66,6 @@ def _of_method(name: str) -> str:
     return load_method(name).card.summary
 
 
-def _of_evaluation(name: str) -> str:
-    benchmark = load_benchmark(name)
-    return f"{benchmark.summary} ({benchmark.source})"
-
-
 def _each(of: Callable[[str], str], names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield each name with the line on it, or why it cannot be used: one that is broken hides no other."""
     for name in names:
@@ -101,32 +98,21 @@ def _judges() -> Iterator[tuple[str, str]]:
 def _judge_line(model: JudgeModel) -> str:
     price = model.price
     parts = [
-        f"{_dollars(price.prompt)} and {_dollars(price.completion)} per million tokens of prompt and completion"
+        f"{format_dollars(price.prompt)} and {format_dollars(price.completion)} per million tokens of prompt and "
+        "completion"
         if price
         else "",
         f"refuses {', '.join(model.without)}" if model.without else "",
-        _end(model.shutdown_date),
+        format_end(model.shutdown_date),
     ]
     return "; ".join(filter(None, parts)) or "price unknown"
-
-
-def _dollars(price: float) -> str:
-    """Format a price as prices are written: $10, $2.50, $0.125."""
-    return f"${price:g}" if price == int(price) or round(price, 2) != price else f"${price:.2f}"
-
-
-def _end(day: str | None) -> str:
-    """Format what a vendor announced of a model's end; empty where it announced none."""
-    if not day:
-        return ""
-    return f"{'was' if day <= date.today().isoformat() else 'will be'} shut down on {day}, as announced"
 
 
 _KINDS: Mapping[str, Callable[[], Iterator[tuple[str, str]]]] = {
     "papers": lambda: _each(_of_paper, papers()),
     "experiments": lambda: _each(_of_experiment, map(str, list_names())),
     "methods": _methods,
-    "evals": lambda: _each(_of_evaluation, EVALS.names()),
+    "evals": lambda: _each(bench_line, (*EVALS.names(), ANY_TASK)),
     "scales": _scales,
     "models": _models,
     "judges": _judges,

@@ -1,10 +1,14 @@
 """`harness prefetch`: fetches what a run needs of the hub, so that it can be run where there is no network."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from evals.ifeval.language_data import language_data_line
+from evals.lm_eval.run import fetch_task
+from evals.mt_bench.questions import load_questions
 from evals.official_data import load_baseline
+from evals.own_items import OwnItems
 from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact, Tracker, ancestry
 from harness.engine.progress import EventHandler, display
@@ -18,6 +22,7 @@ from harness.models.openai_teacher import OPENAI, teacher_endpoint
 from harness.network import is_offline
 from harness.papers.names import find_exhibit
 from harness.plan.steps import GraphEstimates
+from harness.recipes.registries import is_benchmark, load_benchmark
 from harness.run.options import Choice
 from harness.steps.cost import Fetch
 
@@ -42,17 +47,23 @@ class Download:
 def prefetch(name: str, choice: Choice, report: Callable[[str], None]) -> None:
     """Fetch every model and data set that `harness reproduce` of the same would fetch; `report` hears a line of each.
 
+    `name` may also be a benchmark that has its items itself: the official ones are fetched, for `harness eval`.
+
     Raises UserError for unknown names, and, when all else is fetched, where something cannot be.
     """
     if is_offline():
         raise UserError("HF_HUB_OFFLINE is set, so that nothing can be fetched; unset it, or set it to 0")
+    if own := _own_items(name):
+        for line in own.fetch():
+            report(line)
+        return
     exhibit = find_exhibit(name)
     with placeholders() as unresolved:
         experiments = build_experiments(exhibit, replace(choice, paper=exhibit.paper).request())
         graph = ancestry(target for experiment in experiments for target in experiment.targets())
     known = [artifact for artifact in graph if not has_placeholder(artifact.params)]
     downloads = dict.fromkeys(filter(None, map(_download, known)))
-    official = list(_official_lines(known))
+    official = [*official_lines(known), *_own_item_lines(known)]
     failed = {**unresolved, **_fetch_all(downloads, report)}
     for line in (*official, *_endpoint_lines(graph)):
         report(line)
@@ -64,6 +75,21 @@ def prefetch(name: str, choice: Choice, report: Callable[[str], None]) -> None:
         report("nothing of the hub is needed")
     if failed:
         raise UserError(f"{len(failed)} could not be fetched, of which the first: {next(iter(failed.values()))}")
+
+
+def _own_items(name: str) -> OwnItems | None:
+    """Return the benchmark that has its items itself, if `name` is that of one."""
+    benchmark = load_benchmark(name) if is_benchmark(name) else None
+    return benchmark if isinstance(benchmark, OwnItems) else None
+
+
+def _own_item_lines(graph: Iterable[Artifact]) -> Iterator[str]:
+    """Fetch what benchmarks that have their items themselves need, and yield a line on each."""
+    tasks = dict.fromkeys(step.arguments["task"].name for step in graph if step.step == "ask_task")
+    for task in tasks:
+        yield from fetch_task(task)
+    if any(step.step == "check_instructions" for step in graph):
+        yield from language_data_line()
 
 
 def _fetch_all(downloads: Collection[Download], report: Callable[[str], None]) -> dict[str, str]:
@@ -98,15 +124,22 @@ def _fetch(download: Download, report: EventHandler) -> str:
     return _line(str(download), repository.kind, sum(sizes.values()), "was there" if is_there else "fetched")
 
 
-def _official_lines(graph: Iterable[Artifact]) -> Iterator[str]:
+def official_lines(graph: Sequence[Artifact]) -> Iterator[str]:
     """Yield the benches' own instructions and baselines, which building the graph has fetched."""
     steps = [artifact for artifact in graph if artifact.step == "baseline_responses"]
     benches = dict.fromkeys(step.params["bench"] for step in steps if step.params["source"] is None)
     for source in dict.fromkeys(load_baseline(bench).source for bench in benches):
-        name, _, commit = source.partition("@")
-        snapshots = Repository("dataset", name, commit).folder.parent
-        whole = Repository("dataset", name, next(snapshots.glob(f"{commit}*")).name)
-        yield _line(str(Download(whole)), whole.kind, sum(whole.cached().values()), "is there")
+        yield _official_line("dataset", source)
+    if any(artifact.step == "official_questions" and artifact.params["source"] is None for artifact in graph):
+        yield _official_line("space", load_questions().source)
+
+
+def _official_line(kind: RepositoryKind, source: str) -> str:
+    """Describe official data, whose `source` is a repository with the beginning of its commit."""
+    name, _, commit = source.partition("@")
+    snapshots = Repository(kind, name, commit).folder.parent
+    whole = Repository(kind, name, next(snapshots.glob(f"{commit}*")).name)
+    return _line(str(Download(whole)), kind, sum(whole.cached().values()), "is there")
 
 
 def _endpoint_lines(graph: Iterable[Artifact]) -> Iterator[str]:

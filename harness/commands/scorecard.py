@@ -15,6 +15,9 @@ HEADLINES = (
     "position_bias",
 )
 
+_VERDICT_SCORES = {"score", "first_turn", "hard_prompt"}
+"""Of benches whose verdicts are counted, and not their instructions: several of these are asked on each."""
+
 _QUARTILES = {"mean": 1, "first_quartile": 2, "median": 3, "third_quartile": 4}
 """The order of what describes a distribution; files have it by the letter."""
 
@@ -55,6 +58,8 @@ def _lines(scores: Mapping[str, Any]) -> Iterator[str]:
     yield from (_row(name, f"{value:.2f}", tail, width) for name, value, tail in figures)
     if (reason := scores.get("length_controlled_withheld")) and not scores.get("withheld"):
         yield f"  length_controlled_winrate withheld: {reason}"
+    if (reason := scores.get("style_control_withheld")) and not scores.get("withheld"):
+        yield f"  {reason}"
     yield from (_row(name, str(count), tail, width) for name, count, tail in counts)
 
 
@@ -70,11 +75,12 @@ def _head(scores: Mapping[str, Any]) -> Iterator[str]:
     if others := scores.get("other_models"):
         answered = ", ".join(f"{name} ({count} replies)" for name, count in others.items())
         yield f"  answered by another model than was asked, as the endpoint says: {answered}"
-    for name in ("checkpoint", "length_calibration", "tokens_are"):
+    for name in ("checkpoint", "chat_template", "length_calibration", "tokens_are"):
         if scores.get(name):
             yield f"  {name.replace('_', ' ')} {scores[name]}"
-    if departure := scores.get("departure"):
-        yield f"  {departure}"
+    for name in ("departure", "contradictions"):
+        if scores.get(name):
+            yield f"  {scores[name]}"
 
 
 def _row(name: str, number: str, tail: str, width: int) -> str:
@@ -124,7 +130,8 @@ def _counts(scores: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
         count = scores["n_beyond_context"]
         yield "beyond the model's context", count, f"{_answers(count)}, without a perplexity"
     if (asked := scores.get("n_asked")) is not None:
-        judged = ("verdicts" if "score" in scores else "instructions judged") if "judge" in scores else "items"
+        of_a_judge = "verdicts" if _VERDICT_SCORES & scores.keys() else "instructions judged"
+        judged = of_a_judge if "judge" in scores else "items"
         yield judged, asked - scores["n_missing"], f" of {asked}"
     elif (measured := scores.get("n")) is not None:
         yield "rows", measured, f" of {measured + scores['n_missing']}"

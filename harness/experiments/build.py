@@ -55,14 +55,15 @@ def build_experiments(name: str | ExhibitName, request: Request) -> list[Experim
     request = replace(request, added=tuple(added))
     _require_known(exhibits, request)
     _require_models(exhibits, request)
-    built = [_build(exhibit, request) for exhibit in exhibits if _is_selected(exhibit, request)]
+    by_itself = len(exhibits) == 1
+    built = [_build(exhibit, request, by_itself) for exhibit in exhibits if _is_selected(exhibit, request)]
     if not built:
         raise UserError(f"{name} is not on any of the models {', '.join(request.models)}; it is on {_models(exhibits)}")
     return built
 
 
-def _build(exhibit: AnyExhibit, request: Request) -> Experiment:
-    own = request.for_exhibit(exhibit)
+def _build(exhibit: AnyExhibit, request: Request, by_itself: bool) -> Experiment:
+    own = request.for_exhibit(exhibit, by_itself=by_itself)
     experiment = BUILDERS[type(exhibit)](exhibit, own)
     return experiment if own.seeds == request.seeds else replace(experiment, seeds=own.seeds)
 

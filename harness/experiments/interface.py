@@ -43,9 +43,14 @@ class Request:
     added: tuple[str, ...] = ()
     """The selected methods that none of the paper's tables has a row for."""
 
-    def for_exhibit(self, exhibit: AnyExhibit) -> "Request":
-        """Return the request with the exhibit's own number of training seeds, unless somebody asked for one."""
-        if not self.are_seeds_usual:
+    def for_exhibit(self, exhibit: AnyExhibit, *, by_itself: bool = True) -> "Request":
+        """Return the request with the exhibit's own number of training seeds, unless somebody asked for one.
+
+        In a run of several, where it is not `by_itself`, seeds of checkpoints are asked for: an exhibit without base
+        models, whose seeds are data sets, keeps its own number if that is larger.
+        """
+        asked = 0 if self.are_seeds_usual else len(self.seeds)
+        if asked and (by_itself or exhibit.models or exhibit.seeds <= asked):
             return self
         return replace(self, seeds=tuple(range(self.seeds[0], self.seeds[0] + exhibit.seeds)))
 

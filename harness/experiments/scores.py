@@ -38,6 +38,9 @@ class BenchCell:
     """Whether the rows are a judge's verdicts on pairs."""
 
 
+ANSWERING = ("respond", "answer_two_turns")
+"""The steps that draw the answers that rows are about."""
+
 Benches = Mapping[str, tuple[Benchmark[Any], Setting]]
 """Each benchmark of a table, and what it is run with."""
 
@@ -189,7 +192,7 @@ def _by_place(cells: Sequence[BenchCell]) -> dict[tuple[str, str, str], BenchCel
 
 
 def _answers(cell: BenchCell) -> list[Artifact]:
-    return [parent for judged in cell.judgments for parent in judged.parents() if parent.step == "respond"]
+    return [parent for judged in cell.judgments for parent in judged.parents() if parent.step in ANSWERING]
 
 
 def _gold(cell: BenchCell, store: Store) -> dict[str, float]:

@@ -142,11 +142,12 @@ class TransformersGenerator:
         from transformers import GenerationConfig
 
         self.name = folder.name
-        self._model, self._tokenizer = load_checkpoint(folder)
-        self._model.eval()
-        self._ends = closing_ids(self._tokenizer, folder)
-        self._model.generation_config = GenerationConfig()  # the checkpoint's own would fill in what is not said
-        self._limit = context_length(self._model.config)
+        self.model, self._tokenizer = load_checkpoint(folder)
+        self.model.eval()
+        self.ends = closing_ids(self._tokenizer, folder)
+        """The tokens that end an answer."""
+        self.model.generation_config = GenerationConfig()  # the checkpoint's own would fill in what is not said
+        self._limit = context_length(self.model.config)
 
     def complete(
         self,
@@ -158,11 +159,24 @@ class TransformersGenerator:
         """Return one completion a conversation, from one left-padded batch, or from several without much memory."""
         prompts = [prompt_ids(self._tokenizer, conversation) for conversation in conversations]
         token_limits = answer_token_limits(conversations, prompts, sampling.max_new_tokens, self._limit, self.name)
-        parts = self._parts([len(ids) + sampling.max_new_tokens for ids in prompts])
-        drawn = [row for part in parts for row in self._draw_or_halve(prompts[part], sampling, seeds[part], advance)]
+        drawn = self.continuations(prompts, sampling, seeds, advance)
         return [
-            completion(self._tokenizer, ids, self._ends, most) for ids, most in zip(drawn, token_limits, strict=True)
+            completion(self._tokenizer, ids, self.ends, most) for ids, most in zip(drawn, token_limits, strict=True)
         ]
+
+    def continuations(
+        self,
+        beginnings: Sequence[list[int]],
+        sampling: Sampling,
+        seeds: Sequence[int],
+        advance: ProgressCallback = ignore,
+    ) -> list[list[int]]:
+        """Return the tokens drawn after each beginning: up to one of `ends`, and what fills up the row after it.
+
+        None has more tokens than the context leaves behind the shortest beginning.
+        """
+        parts = self._parts([len(ids) + sampling.max_new_tokens for ids in beginnings])
+        return [row for part in parts for row in self._draw_or_halve(beginnings[part], sampling, seeds[part], advance)]
 
     def preferred_batch_size(self, max_new_tokens: int) -> int:
         """Return a batch size that keeps a forward pass busy and fits into memory."""
@@ -170,11 +184,11 @@ class TransformersGenerator:
 
     def close(self) -> None:
         """Give the model's memory back."""
-        del self._model
+        del self.model
 
     def _parts(self, lengths: Sequence[int]) -> list[slice]:
         """Cut rows of so many tokens, answers included, into those that are drawn together."""
-        return length_buckets(lengths, CPU_TOKENS) if self._model.device.type == "cpu" else [slice(None)]
+        return length_buckets(lengths, CPU_TOKENS) if self.model.device.type == "cpu" else [slice(None)]
 
     def _draw_or_halve(
         self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int], advance: ProgressCallback
@@ -190,7 +204,7 @@ class TransformersGenerator:
         except torch.OutOfMemoryError as error:
             if len(prompts) == 1:
                 raise UserError(
-                    f"{self._model.device} has too little memory for {self.name} to answer a prompt of "
+                    f"{self.model.device} has too little memory for {self.name} to answer a prompt of "
                     f"{len(prompts[0])} tokens: {str(error).splitlines()[0]}"
                 ) from None
         torch.cuda.empty_cache()
@@ -204,13 +218,13 @@ class TransformersGenerator:
         """Draw `STEPS_BETWEEN_LOOKS` tokens at a time: between two looks, rows that have ended leave the batch."""
         import torch
 
-        device = self._model.device
+        device = self.model.device
         encoded = self._tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(device)
         places, uniforms = torch.arange(len(prompts), device=device), _uniforms(sampling, seeds).to(device)
         rows = _Rows(places, encoded["input_ids"], encoded["attention_mask"], uniforms)
         most = min(sampling.max_new_tokens, self._limit - min(map(len, prompts)))
         drawn = torch.full((len(prompts), most), self._tokenizer.pad_token_id, device=device)
-        ends = torch.tensor(self._ends, device=device)
+        ends = torch.tensor(self.ends, device=device)
         with torch.inference_mode():
             for start in range(0, most, STEPS_BETWEEN_LOOKS):
                 tokens = rows.extend(self._generate(rows, sampling, min(STEPS_BETWEEN_LOOKS, most - start)))
@@ -230,11 +244,11 @@ class TransformersGenerator:
         settings = GenerationConfig(
             max_new_tokens=steps,
             do_sample=False,
-            eos_token_id=self._ends,
+            eos_token_id=self.ends,
             pad_token_id=self._tokenizer.pad_token_id,
             return_dict_in_generate=True,
         )
-        return self._model.generate(
+        return self.model.generate(
             input_ids=rows.ids,
             attention_mask=rows.mask,
             past_key_values=rows.cache,

@@ -15,13 +15,13 @@ from harness.errors import UserError
 from harness.files import disk_full_error, replace_file
 from harness.network import is_offline
 
-RepositoryKind = Literal["model", "dataset"]
+RepositoryKind = Literal["model", "dataset", "space"]
 
 
 _TEXTS = (".jsonl", ".json", ".csv", ".tsv")
 DATA_FILES = (*_TEXTS, ".parquet", *(f"{ending}.gz" for ending in _TEXTS))
 
-HUB_NAMES: Mapping[RepositoryKind, str] = {"model": "model", "dataset": "data set"}
+HUB_NAMES: Mapping[RepositoryKind, str] = {"model": "model", "dataset": "data set", "space": "space"}
 _REFERENCE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>.*))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -244,7 +244,10 @@ def _memory(stages: Sequence[Stage], steps: Iterable[PlannedStep], costs: StepCo
         shape = model_shape(model_reference(own[0].artifact) or "")
         if shape is None:
             continue
-        needs = [stage_memory(shape, each.settings, compute, size=each.size, on_gpu=on_gpu) for each in own]
+        needs = [
+            stage_memory(shape, each.settings, compute, size=each.size, on_gpu=on_gpu, models_beside=each.models_beside)
+            for each in own
+        ]
         peak, stage = max(zip(needs, own, strict=True), key=lambda each: each[0].total)
         rows = stage_spread(shape, stage.settings, compute, stage.size).micro_batch_size
         yield MemoryNeed(model, "training", shape, peak, f"{stage.name}: {rows} rows of {stage.size.tokens:,} tokens")

@@ -51,6 +51,8 @@ class Stage:
     reference_policy: str | None
     size: RowSize
     """Of the longest row."""
+    models_beside: int
+    """Those in memory that are not trained."""
 
 
 def stages(experiments: Sequence[Experiment], graph: GraphEstimates) -> list[Stage]:
@@ -92,6 +94,7 @@ def _stage(artifact: Artifact, cost: Training, model: str, methods: list[str], g
         starts_from=short_label(cost.start) if cost.start.inputs else "base",
         reference_policy=short_label(cost.reference) if cost.reference else None,
         size=cost.longest(rows),
+        models_beside=cost.models_beside,
     )
 
 
@@ -121,7 +124,7 @@ def common_settings(stages: Sequence[Stage], recipe: Recipe) -> Iterator[str]:
         f"length {lengths}; {schedules} schedule after {warm_up} warm-up; forward and backward in {precisions},"
         f" weights and {optimizers} in float32; {where}{checkpointing}"
     )
-    yield f"trained on: {'; '.join(dict.fromkeys(_trained_on(stages)))}"
+    yield f"trained on: {'; '.join(_trained_on(stages))}"
     preferring = [stage for stage in stages if stage.reference_policy]
     if preferring and all(stage.reference_policy == stage.starts_from for stage in preferring):
         yield "reference policy of each preference loss: what the stage starts from"
@@ -136,11 +139,13 @@ def common_settings(stages: Sequence[Stage], recipe: Recipe) -> Iterator[str]:
 
 
 def _trained_on(stages: Sequence[Stage]) -> Iterator[str]:
-    """Say what each stage learns from, with the methods where stages of one name differ in it."""
+    """Say which stages learn from which data, with the methods where stages of one name differ in it."""
+    learning: dict[str, dict[str, None]] = {}
     for stage in stages:
         same_name = [each for each in stages if (each.model, each.name) == (stage.model, stage.name)]
         of = "" if len({each.data for each in same_name}) == 1 else f" of {', '.join(stage.methods)}"
-        yield f"{stage.name}{of}: {stage.data}"
+        learning.setdefault(stage.data, {})[f"{stage.name}{of}"] = None
+    return (f"{', '.join(names)}: {data}" for data, names in learning.items())
 
 
 def resolved_cells(experiments: Iterable[Experiment], graph: GraphEstimates) -> dict[str, Any]:

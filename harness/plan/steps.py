@@ -53,7 +53,7 @@ class GraphEstimates:
                 raise UnknownCost(f"it is not known how many rows {artifact.step} makes")
             rows: RowEstimate = declared(CostContext(artifact, self.rows))
             content = rows.content or short_label(artifact).partition("@")[0]
-            self._found[place] = replace(self._count(artifact) or rows, content=content)
+            self._found[place] = replace(self._count(artifact, rows) or rows, content=content)
         return self._found[place]
 
     def most_rows(self, artifact: Artifact) -> int | None:
@@ -90,8 +90,11 @@ class GraphEstimates:
         except UnknownCost:
             return None
 
-    def _count(self, artifact: Artifact) -> RowEstimate | None:
-        """Count rows that are in the store; None for those that are not."""
+    def _count(self, artifact: Artifact, declared: RowEstimate) -> RowEstimate | None:
+        """Count rows that are in the store; None for those that are not.
+
+        Rows without a prompt, such as questions of several turns, have the lengths that are `declared` of them.
+        """
         if self._store is None or not self._store.has(artifact):
             return None
         path = self._store.folder(artifact) / ROWS
@@ -100,6 +103,8 @@ class GraphEstimates:
             return None
         with path.open(encoding="utf-8") as lines:
             sample = [json.loads(line) for line in islice(lines, COUNTED_ROWS)]
+        if any("prompt" not in row for row in sample):
+            return declared.first(int(count))
         return counted_rows(sample, int(count), in_words=is_embedded(artifact))
 
 
@@ -184,10 +189,12 @@ class StepCosts:
         rows, settings = self.graph.rows(cost.data), cost.settings
         tokens = rows.count * cost.tokens(rows) * settings.epochs
         training = self._running(artifact, "training", "preference" if cost.loss else "sft", rows, tokens)
-        if not cost.scores_reference:
-            return training
-        scoring = self._running(artifact, "training", "likelihood", rows, tokens)
-        return replace(training, seconds=total([training.seconds, scoring.seconds]))
+        parts = [training]
+        if cost.scores_reference or (cost.online and cost.reference):
+            parts.append(self._running(artifact, "training", "likelihood", rows, tokens))
+        if drawn := cost.drawn_tokens(rows) * settings.epochs:
+            parts.append(self._running(artifact, "training", "generation", rows, drawn))
+        return replace(training, seconds=total(each.seconds for each in parts))
 
     def _running(self, artifact: Artifact, work: Work, kind: Kind, rows: RowEstimate, tokens: float) -> StepCost:
         """Forecast a model's run over so many `tokens` of `rows`. Raises UnknownCost."""

@@ -20,7 +20,7 @@ from harness.preflight.context import PreflightContext, hub_sizes
 from harness.steps.cost import Cost, Generation, Likelihood, Training
 from harness.texts import counted, gigabytes
 from harness.training.batches import most_processes
-from harness.training.launch import require_launchable
+from harness.training.launch import require_launchable, require_one_process
 from harness.training.memory import RowSize, reference_memory, stage_memory, stage_spread
 
 TIGHT = 0.8
@@ -130,12 +130,20 @@ def _clamped(wanted: Resources, there: Resources) -> Iterator[str]:
         yield f"{wanted.memory_gb:g} GiB of main memory: a step counts for all {there.memory_gb:.4g}"
 
 
+def _trainings(context: PreflightContext) -> Iterator[Training]:
+    """Yield what is known of the trainings that are to be run."""
+    costs = map(context.graph.known_cost, by_work(context.missing).get("training", []))
+    return (cost for cost in costs if isinstance(cost, Training))
+
+
 def _training_processes(context: PreflightContext, machine: LocalMachine) -> Check:
     """Check the spread of training: the accelerate config, its processes, and each stage's batch."""
     compute, what = context.recipe.compute, "training processes"
     detail = f"{compute.processes} with the accelerate config {compute.accelerate!r}"
     try:
         require_launchable(compute.accelerate, compute.processes)
+        if any(cost.online for cost in _trainings(context)):
+            require_one_process(compute.accelerate)
         spreads = {
             stage_spread(context.known_shape(origin(each)), cost.settings, compute, _longest(cost, context))
             for each in by_work(context.missing).get("training", [])
@@ -202,7 +210,8 @@ def _stage_memory(
     match cost:
         case Training():
             size = _longest(cost, context)
-            return stage_memory(shape, cost.settings, context.recipe.compute, size=size, on_gpu=on_gpu)
+            compute, beside = context.recipe.compute, cost.models_beside
+            return stage_memory(shape, cost.settings, compute, size=size, on_gpu=on_gpu, models_beside=beside)
         case Likelihood(data, _, pairs) if pairs:
             return reference_memory(shape, pairs.longest(context.graph.known_rows(data)))
         case Likelihood():

@@ -5,11 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from evals.base import PublishedMetric, Setting
 from evals.judged_pairs import JudgedPairs, PairSetting
+from evals.mt_bench.benchmark import TwoTurnOptions
+from evals.mt_bench.questions import BENCH as MT_BENCH
+from evals.mt_bench.questions import PUBLISHED as TWO_TURNS
 from evals.official_data import load_baseline
 from evals.official_steps import OFFICIAL_DATA, baseline_responses, official_baseline
+from evals.own_items import OwnItems, UserData
 from harness.config.yaml_files import config_path, load_yaml
 from harness.endpoints.reference import EndpointReference
 from harness.engine.artifacts import Artifact
@@ -34,7 +39,8 @@ class BenchChoice:
 
     `scale` is a scale's name, or "official"; `data` a folder or file with official data instead of the hub; `baseline`
     the name of a model or a file of outputs; `limit` how many instructions are used, the first ones; `judge` the judge
-    instead of the scale's; `length_calibration` a file like df_gamed.csv; `max_new_tokens` how long answers may be.
+    instead of the scale's; `length_calibration` a file like df_gamed.csv; `max_new_tokens` how long answers may be;
+    `chat_template` whether tasks are asked through the model's chat template.
     """
 
     scale: str
@@ -46,6 +52,7 @@ class BenchChoice:
     allow_missing: bool = False
     length_calibration: Path | None = None
     max_new_tokens: int | None = None
+    chat_template: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,54 @@ def choose_unjudged(name: str, choice: BenchChoice) -> Setting:
         sampling=recipe.sampling if recipe else official_settings().sampling,
         allow_missing=choice.allow_missing,
     )
+
+
+def choose_graded(choice: BenchChoice) -> Setting:
+    """Return MT-Bench as chosen: its own questions, or those of a scale.
+
+    Raises UserError for data that is not there, and choices that do not go together.
+    """
+    if choice.scale == OFFICIAL:
+        role = DataRole(f"{OFFICIAL_DATA}{MT_BENCH}", choice.limit or sys.maxsize)  # all there are
+        options = TwoTurnOptions(questions=role, folder=choice.data or "")
+        sampling = official_settings().sampling
+        setting = Setting(options=options, judge=choice.judge or judge(TWO_TURNS.judges[0]), sampling=sampling)
+    else:
+        recipe = _limited_recipe(choice)
+        if choice.judge is not None:
+            recipe = replace(recipe, judge=JudgeRole.of(choice.judge))
+        setting = bench_on(recipe, MT_BENCH)
+    options = setting.options
+    if choice.max_new_tokens:
+        options = replace(options, max_new_tokens=choice.max_new_tokens)
+    return replace(setting, options=options, judge_repeats=choice.judge_repeats, allow_missing=choice.allow_missing)
+
+
+def choose_own_items(name: str, benchmark: OwnItems, choice: BenchChoice) -> Setting:
+    """Return the setting of a benchmark that has its items itself: the official ones, or a scale's.
+
+    Raises UserError for data that is not there, and for a scale on which it has no items.
+    """
+    setting = choose_unjudged(name, choice)
+    options = setting.options
+    if choice.scale == OFFICIAL:
+        options = benchmark.official(UserData(choice.data, choice.limit))
+    elif options is None:
+        options = _embedded_options(name, benchmark, choice)
+    if choice.chat_template:
+        options = benchmark.with_chat_template(options)
+    tokens = choice.max_new_tokens or (benchmark.max_new_tokens if choice.scale == OFFICIAL else None)
+    sampling = replace(setting.sampling, max_new_tokens=tokens) if tokens else setting.sampling
+    return replace(setting, options=options, sampling=sampling)
+
+
+def _embedded_options(name: str, benchmark: OwnItems, choice: BenchChoice) -> Any:
+    """Return the options of the embedded world's items, for a recipe of the world that does not name the benchmark."""
+    recipe = load_recipe(choice.scale)
+    if not recipe.truth_is_known and not benchmark.is_of_any_scale:
+        raise UserError(f"scale {choice.scale} has no bench {name}; pass --scale {OFFICIAL} for its own items")
+    options = benchmark.Options()
+    return options.resized(min(choice.limit, options.size)) if choice.limit else options
 
 
 def bench_on(recipe: Recipe, name: str) -> Setting:
@@ -158,7 +213,7 @@ def departure(name: str, setting: PairSetting, choice: BenchChoice) -> str | Non
 
 
 def _reasons(metric: PublishedMetric, setting: PairSetting, choice: BenchChoice) -> Iterator[str]:
-    official = judge(OFFICIAL_JUDGE)
+    official = judge(metric.asked_judge)
     if choice.scale != OFFICIAL:
         yield f"the instructions are those of scale {choice.scale}"
     elif choice.limit and choice.limit < metric.n_items:
@@ -169,6 +224,12 @@ def _reasons(metric: PublishedMetric, setting: PairSetting, choice: BenchChoice)
         yield f"judged by {setting.judge}" + "".join(f" without {name}" for name in setting.judge.without)
     if choice.scale == OFFICIAL and setting.baseline_name != metric.baseline:
         yield f"against {setting.baseline_name}, not {metric.baseline}"
+
+
+def official_judge(bench: str) -> EndpointReference:
+    """Return the judge that defines the bench's published metric; of a bench without one, AlpacaEval's."""
+    metric = load_benchmark(bench).published
+    return judge(metric.asked_judge if metric else OFFICIAL_JUDGE)
 
 
 def published_metric(bench: str) -> PublishedMetric:
@@ -197,7 +258,7 @@ def _is_published(name: str, role: DataRole, judged_by: EndpointReference) -> bo
     """Return whether a scale's bench is the published metric: all of its own instructions, and its judge."""
     metric = load_benchmark(name).published
     own = role.reference == f"{OFFICIAL_DATA}{name}"
-    return metric is not None and own and role.size >= metric.n_items and judged_by == judge(OFFICIAL_JUDGE)
+    return metric is not None and own and role.size >= metric.n_items and judged_by == official_judge(name)
 
 
 def _limited_recipe(choice: BenchChoice) -> Recipe:
@@ -229,7 +290,7 @@ def _official_setting(name: str, choice: BenchChoice) -> PairSetting:
         options=judged_pairs(name).Options(baselines=role),
         baselines=baselines,
         baseline_name=baseline_name,
-        judge=choice.judge or judge(OFFICIAL_JUDGE),
+        judge=choice.judge or official_judge(name),
         prompt=official_prompt(name),
         sampling=official_settings().sampling,
     )

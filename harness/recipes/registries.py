@@ -5,6 +5,8 @@ from dataclasses import is_dataclass
 from typing import Any, cast
 
 from evals.base import NEEDS, Benchmark
+from evals.lm_eval.benchmark import PREFIX as TASK_PREFIX
+from evals.lm_eval.benchmark import LmEvalTask
 from harness.config.registry import Registry
 from harness.errors import UserError
 from methods.base import Method
@@ -16,11 +18,13 @@ METHODS = Registry(
     kind="method",
     group="harness.methods",
     builtin={
+        "base": "methods.base_model:BaseModel",
         "sft": "methods.sft:SFT",
         "dpo": "methods.dpo:DPO",
         "spin": "methods.spin:SPIN",
         "sgpo": "methods.sgpo:SGPO",
         "srpo": "methods.srpo:SRPO",
+        "sapo": "methods.sapo:SAPO",
     },
 )
 
@@ -30,10 +34,14 @@ EVALS = Registry(
     builtin={
         "alpaca_eval2": "evals.alpaca_eval2.benchmark:BENCHMARK",
         "arena_hard": "evals.arena_hard.benchmark:BENCHMARK",
+        "arena_hard_v2": "evals.arena_hard_v2.benchmark:BENCHMARK",
         "pairwise": "evals.pairwise.benchmark:BENCHMARK",
         "alpaca_farm": "evals.alpaca_farm.benchmark:BENCHMARK",
         "edit_distance": "evals.edit_distance.benchmark:BENCHMARK",
+        "mt_bench": "evals.mt_bench.benchmark:BENCHMARK",
         "perplexity": "evals.perplexity.benchmark:BENCHMARK",
+        "ifeval": "evals.ifeval.benchmark:BENCHMARK",
+        "open_llm": "evals.open_llm.benchmark:BENCHMARK",
     },
 )
 
@@ -62,12 +70,19 @@ def require_packages(outside: Mapping[str, Mapping[str, Any]], where: object) ->
                 )
 
 
+def is_benchmark(name: str) -> bool:
+    """Return whether `name` is that of a registered benchmark, or of a task of lm-eval. Imports none."""
+    return name in EVALS.names() or name.startswith(TASK_PREFIX)
+
+
 def load_benchmark(name: str) -> Benchmark[Any]:
-    """Return the benchmark `name`.
+    """Return the benchmark `name`: a registered one, or any task of lm-eval as ``lm_eval:TASK``.
 
     Raises UserError for an unknown one, with the nearest known, and for one that is no benchmark or needs what there is
     not.
     """
+    if name.startswith(TASK_PREFIX):
+        return LmEvalTask(name.removeprefix(TASK_PREFIX))
     found = EVALS.load(name)
     if not isinstance(found, Benchmark):
         raise _not_one(EVALS, name, found, "evals.base.Benchmark")

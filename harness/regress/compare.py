@@ -236,7 +236,7 @@ def _flips(cells: Sequence[_Compared]) -> list[Pair]:
     pairs = [
         pair
         for each in cells
-        if not each.is_same and each.before.judge
+        if not each.is_same and each.before.has_pairs
         for pair in flipped_pairs(each.name, each.before, each.after)
     ]
     return sorted(pairs, key=lambda pair: (not pair.facets["flip"].startswith("win"), pair.id))

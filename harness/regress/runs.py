@@ -13,7 +13,7 @@ from harness.recipes.registries import require_packages
 from harness.records import ROWS, Judgment
 from harness.results.exhibits import Score, ScoresResult
 from harness.results.manifest import Manifest, read_manifest
-from harness.results.verdicts import ARTIFACTS
+from harness.results.verdicts import ARTIFACTS, are_pairs
 from harness.run.evidence import require_intact
 
 CellName = tuple[str, str, str]
@@ -31,10 +31,15 @@ class RunCell:
     verdicts: Mapping[int, Artifact]
     score: Artifact
 
+    @property
+    def has_pairs(self) -> bool:
+        """Whether its verdicts are on pairs of answers."""
+        return bool(self.judge) and all(are_pairs(score.judgments) for score in self.scores.values())
+
     @cached_property
     def rows(self) -> dict[int, list[Judgment]]:
-        """The verdicts of each training seed; none of a bench without a judge."""
-        if not self.judge:
+        """The verdicts of each training seed on pairs; none of a bench that judges no pairs."""
+        if not self.has_pairs:
             return {}
         return {seed: artifact.rows(Judgment) for seed, artifact in self.verdicts.items()}
 
@@ -57,7 +62,7 @@ class RunCell:
         shared = self.shared_seeds(other)
         return bool(shared) and all(
             (self.verdicts[seed].folder / ROWS).samefile(other.verdicts[seed].folder / ROWS)
-            or (bool(self.judge) and self.outputs(seed) == other.outputs(seed))
+            or (self.has_pairs and self.outputs(seed) == other.outputs(seed))
             for seed in shared
         )
 

@@ -13,7 +13,7 @@ from harness.results.exhibits import CurvesResult, Estimate, ScoresResult, WinRa
 from harness.results.manifest import Manifest, read_manifest
 from harness.results.row_comparisons import RowComparison
 from harness.results.training_curves import read_curves
-from harness.results.verdicts import read_verdicts
+from harness.results.verdicts import are_pairs, read_verdicts
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -148,7 +148,7 @@ def _points(folder: Path) -> Iterator[dict[str, Any]]:
 def _verdicts(manifest: Manifest, folder: Path) -> Iterator[dict[str, Any]]:
     """Yield each place of verdicts once, under the names of the first exhibit that rests on it."""
     seen: set[str] = set()
-    for names, cell, _ in (each for each in _cells(manifest) if each[1].judge):
+    for names, cell, _ in (each for each in _cells(manifest) if each[1].judge and are_pairs(each[1].judgments)):
         for seed, place in zip(manifest.seeds, cell.judgments, strict=False):
             if place not in seen:
                 seen.add(place)

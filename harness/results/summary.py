@@ -1,4 +1,4 @@
-"""What a run found as one JSON object, for other programs: its answer, scores, claims and comparisons of rows."""
+"""The findings of a run as one JSON object, for other programs: its answer, scores, claims and comparisons of rows."""
 
 from pathlib import Path
 from typing import Any

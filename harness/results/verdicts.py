@@ -1,5 +1,6 @@
 """The verdicts behind a run's scores, as its folder holds them: a report needs no store."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.records import ROWS, Judgment, read_rows
@@ -7,6 +8,15 @@ from harness.records import ROWS, Judgment, read_rows
 ARTIFACTS = "artifacts"
 """In a run's folder: the artifacts of its scores, of the verdicts, and of what else a score is made from, each at its
 place in the store, ``<step>/<key>``. Files are linked, so that they take no room on one disk; a copy has them whole."""
+
+
+GRADING = "grade_answers"
+"""The step whose rows are grades of one answer."""
+
+
+def are_pairs(places: Sequence[str]) -> bool:
+    """Tell whether there are verdicts on pairs of answers at the places of a cell; grades are of one answer each."""
+    return any(place.partition("/")[0] != GRADING for place in places)
 
 
 def verdicts_file(folder: Path, place: str) -> Path:

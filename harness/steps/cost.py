@@ -20,7 +20,7 @@ from harness.models.hub import RepositoryKind
 from harness.steps.estimates import Estimates, NumberEstimate, PlanNote, load_estimates
 from harness.training.losses import PreferenceLoss, ScoredSequence, shows_drafts
 from harness.training.memory import RowSize
-from harness.training.settings import TrainingSettings
+from harness.training.settings import OnlineSettings, TrainingSettings
 
 COUNTED_ROWS = 300
 """Rows whose tokens are counted where all could be."""
@@ -206,6 +206,20 @@ class Training:
     revision_prompt: str = ""
     reference: Artifact | None = None
     scores_reference: bool = False
+    online: OnlineSettings | None = None
+    """Of a training that makes its pairs itself, of the demonstrations in `data`."""
+
+    @property
+    def models_beside(self) -> int:
+        """How many models are in memory beside the one that is trained: one that makes its pairs has two."""
+        return 0 if self.online is None else 1 + (self.reference is not None)
+
+    def drawn_tokens(self, rows: RowEstimate) -> float:
+        """Return the tokens that the training itself draws in an epoch."""
+        if self.online is None:
+            return 0.0
+        length = rows.answer if self.online.segment is None else min(self.online.segment, rows.answer)
+        return rows.count * length * self.online.responses / self.online.sample_every
 
     @property
     def sequences(self) -> int:

@@ -23,10 +23,11 @@ from harness.steps.verdicts import (
     Reading,
     read_identifier,
     read_label,
+    read_last_label,
     read_ranking,
 )
 
-Protocol = Literal["alpaca_eval2", "arena_hard", "pairwise", "alpaca_farm"]
+Protocol = Literal["alpaca_eval2", "arena_hard", "pairwise", "alpaca_farm", "arena_hard_v2"]
 
 SHORT_REPLY = 10
 """Tokens; a judge that may reply with more is taken to explain itself."""
@@ -72,7 +73,7 @@ class OrderedPair:
     def request(self, prompt: JudgePrompt) -> ChatRequest:
         """Return what the judge is asked."""
         first, second = (self.baseline, self.output) if self.order == "baseline_first" else (self.output, self.baseline)
-        return prompt.request(self.prompt.conversation, first, second, self.repeat)
+        return prompt.of(self.prompt.id).request(self.prompt.conversation, first, second, self.repeat)
 
     def judgment(self, reply: str, reading: Reading, error: str = "") -> Judgment:
         """Return the row of a judge that replied so, or could not be asked because of `error`."""
@@ -117,13 +118,13 @@ def _judging_cost(context: CostContext) -> Asking | None:
         purpose=context.params["protocol"],
         calls=calls,
         prompt_tokens=about(calls * tokens, outputs.spread * outputs.answer / tokens),
-        completion_tokens=_reply_tokens(prompt.max_tokens, calls),
+        completion_tokens=reply_tokens(prompt.max_tokens, calls),
         explains=prompt.max_tokens > SHORT_REPLY,
         assumptions=outputs.assumptions,
     )
 
 
-def _reply_tokens(limit: int, calls: int) -> Range:
+def reply_tokens(limit: int, calls: int) -> Range:
     """Estimate the tokens of all replies, each of at most `limit`: those that explain themselves vary in length."""
     typical = min(limit, TYPICAL_REPLY_TOKENS) * calls
     shortest = MIN_SHARE if limit > SHORT_REPLY else 1.0
@@ -308,6 +309,8 @@ def read_reply(protocol: Protocol, reply: ChatReply) -> Reading:
     """Read the verdict in a judge's reply; state "parse_failed" where there is none."""
     if protocol == "alpaca_eval2":
         return read_identifier(reply.text, reply.log_probabilities)
+    if protocol == "arena_hard_v2":
+        return read_last_label(reply.text)
     return read_ranking(reply.text) if protocol == "alpaca_farm" else read_label(reply.text)
 
 

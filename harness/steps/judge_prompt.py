@@ -2,7 +2,7 @@
 
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from harness.config.yaml_files import config_path, load_yaml, read_yaml
 from harness.endpoints.protocol import ChatRequest, Message
 from harness.errors import UserError, unknown
 from harness.records import Order
+from harness.steps.question_categories import CATEGORIES, category_of
 
 OFFICIAL_JUDGE = "gpt-4-1106-preview"
 """The judge model that defines AlpacaEval 2.0 and Arena-Hard v0.1: another judge's scores are not theirs."""
 
-OFFICIAL_PROMPTS = ("alpaca_eval2", "arena_hard", "pairwise", "alpaca_farm")
+OFFICIAL_PROMPTS = ("alpaca_eval2", "arena_hard", "pairwise", "alpaca_farm", "arena_hard_v2")
 
 _FIELD = re.compile(r"\{(request|first|second)\}")
 
@@ -48,10 +49,25 @@ class JudgePrompt:
         messages = (Message("system", self.system), user) if self.system else (user,)
         return ChatRequest(messages, self.max_tokens, self.temperature, self.top_logprobs, repeat)
 
+    def of(self, prompt_id: str) -> "JudgePrompt":
+        """Return how the judge is asked about one prompt: alike about all."""
+        return self
+
     def again(self, asked: ChatRequest, reply: str) -> ChatRequest:
         """Ask a second time, after a reply without a label."""
         messages = (*asked.messages, Message("assistant", reply), Message("user", self.second_attempt))
         return ChatRequest(messages, asked.max_tokens, asked.temperature, asked.top_logprobs, asked.repeat)
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryJudgePrompt(JudgePrompt):
+    """The question to a judge that begins otherwise in some categories: `systems` are these messages by category."""
+
+    systems: tuple[tuple[str, str], ...] = ()
+
+    def of(self, prompt_id: str) -> JudgePrompt:
+        """Return how the judge is asked about one prompt of Arena-Hard v2.0."""
+        return replace(self, system=dict(self.systems).get(category_of(prompt_id), self.system))
 
 
 def official_prompt(bench: str) -> JudgePrompt:
@@ -63,7 +79,12 @@ def official_prompt(bench: str) -> JudgePrompt:
         raise unknown("official judge prompt", bench, OFFICIAL_PROMPTS)
     if bench in _ALPACA_EVAL_JUDGES:
         return _alpaca_eval_prompt(_alpaca_eval_configs(), _ALPACA_EVAL_JUDGES[bench])
-    return load_yaml(config_path("official/judge_prompts.yaml"), dict[str, JudgePrompt])[bench]
+    prompts = load_yaml(config_path("official/judge_prompts.yaml"), dict[str, JudgePrompt])
+    systems = tuple((name, prompts[f"{bench}_{name}"].system) for name in CATEGORIES if f"{bench}_{name}" in prompts)
+    prompt = prompts[bench]
+    if not systems:
+        return prompt
+    return CategoryJudgePrompt(**{each.name: getattr(prompt, each.name) for each in fields(prompt)}, systems=systems)
 
 
 def official_order(instruction: str) -> Order:

@@ -10,7 +10,7 @@ from harness.steps.cost import CostContext, Likelihood, RowEstimate, ScoredPairs
 from harness.steps.respond import refine_prompt_tokens, render
 from harness.training.losses import CHOSEN, REJECTED, PreferenceLoss, ScoredSequence
 from harness.training.rows import ReferenceLogProbabilities
-from harness.training.settings import Precision, TrainingSettings
+from harness.training.settings import OnlineSettings, Precision, TrainingSettings
 
 PAIRS = 64
 """How many pairs are appended at once by `reference_log_probabilities`."""
@@ -171,6 +171,49 @@ def train_preferences(
         compute=out.compute,
         tracking=out.tracking,
         revision_prompt=revision_prompt,
+    )
+    out.counts.update(metrics)
+
+
+def _online_cost(context: CostContext) -> Training:
+    policy, arguments = context.input("policy"), context.artifact.arguments
+    return Training(
+        data=context.input("demonstrations"),
+        start=policy,
+        settings=arguments["settings"],
+        loss=arguments["loss"],
+        reference=policy if arguments["loss"].needs_reference else None,
+        online=arguments["online"],
+    )
+
+
+@step(version=1, resumable=True, work="training", cost=_online_cost)
+def train_online(
+    out: Output,
+    *,
+    policy: Artifact,
+    demonstrations: Artifact,
+    loss: PreferenceLoss,
+    settings: TrainingSettings,
+    online: OnlineSettings,
+    seed: int,
+) -> None:
+    """Minimise `loss` from `policy` on pairs that are made meanwhile: the answers of `Response` rows are chosen, and
+    what the policy's moving average draws in their place is rejected."""
+    from harness.models.references import checkpoint_of
+    from harness.training.online_trainer import run_online
+
+    metrics = run_online(
+        checkpoint_of(policy.folder),
+        demonstrations.rows(Response),
+        loss,
+        settings,
+        online,
+        seed=seed,
+        out=out.folder,
+        track=out.track,
+        compute=out.compute,
+        tracking=out.tracking,
     )
     out.counts.update(metrics)
 

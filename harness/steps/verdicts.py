@@ -25,7 +25,9 @@ it when their reading changes."""
 IDENTIFIERS = ("m", "M")
 """What AlpacaEval 2.0's judge calls the first and the second output."""
 
-_LABEL = re.compile(rf"\[\[({'|'.join([*WIN_OF_FIRST, *MIRRORED_LABELS])})\]\]")
+_LABELS = "|".join([*WIN_OF_FIRST, *MIRRORED_LABELS])
+_LABEL = re.compile(rf"\[\[({_LABELS})\]\]")
+_SINGLE_LABEL = re.compile(rf"\[({_LABELS})\]")
 
 RANKED = ("model_1", "model_2")
 """What a judge that ranks two models calls the first and the second output (alpaca_eval's alpaca_eval_gpt4_0613)."""
@@ -71,6 +73,17 @@ def read_label(reply: str) -> Reading:
     # are labels here. Labels that a judge weighs while it thinks are not its verdict.
     labels = {official_label(label) for label in _LABEL.findall(without_thinking(reply))}
     return Reading("ok", labels.pop()) if len(labels) == 1 else Reading("parse_failed", asks_again=not labels)
+
+
+def read_last_label(reply: str) -> Reading:
+    """Read by Arena-Hard v2.0's rule (get_score of gen_judgment.py): the last label in double brackets, in either case,
+    or else the last one in single brackets."""
+    # What a judge weighs while it thinks is no verdict, and, unlike for the tool, [[AB]] is no label.
+    text = without_thinking(reply).upper()
+    for pattern in (_LABEL, _SINGLE_LABEL):
+        if labels := pattern.findall(text):
+            return Reading("ok", official_label(labels[-1]))
+    return Reading("parse_failed")
 
 
 def read_ranking(reply: str) -> Reading:

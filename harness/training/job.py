@@ -7,7 +7,7 @@ from typing import Protocol
 from harness.engine.compute import Tracking
 from harness.training.batches import Spread
 from harness.training.losses import PreferenceLoss
-from harness.training.settings import TrainingSettings
+from harness.training.settings import OnlineSettings, TrainingSettings
 
 SINGLE = "single"
 """The accelerate config of a training that runs in the step's own process."""
@@ -67,6 +67,8 @@ class Job:
     """Of a training on pairs; None for supervised fine-tuning."""
     is_own_reference: bool = False
     """Of a training on pairs: whether the reference is what it starts from, scored in the training's own batches."""
+    online: OnlineSettings | None = None
+    """Of a training on pairs that are made while it runs."""
     tracking: Tracking | None = None
     """What the curves are handed on to as well."""
 

@@ -52,6 +52,15 @@ def require_launchable(accelerate: str, processes: int) -> None:
         raise UserError(f"accelerate: {accelerate} needs DeepSpeed; install deepspeed, or set accelerate to fsdp")
 
 
+def require_one_process(accelerate: str) -> None:
+    """Raise UserError where a training that makes its own pairs would be spread: it knows one process."""
+    if accelerate != SINGLE:
+        raise UserError(
+            f"a training that makes its own pairs runs in one process, not with accelerate: {accelerate}; in the file"
+            f" of the recipe's machine, set accelerate: {SINGLE} and processes: 1"
+        )
+
+
 def launch(job: Job, rows: "Dataset", module: str, track: Track) -> dict[str, float]:
     """Run ``python -m module JOB.json`` in `job.spread.processes` processes; return the metrics of the first.
 

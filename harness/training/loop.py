@@ -15,7 +15,7 @@ from harness.training.job import CURVES, SINGLE, Job, Progress, Track, TrainingS
 from harness.training.launch import launch, mendable_errors, require_launchable
 from harness.training.losses import PreferenceLoss
 from harness.training.rows import TrainingRows
-from harness.training.settings import TrainingSettings
+from harness.training.settings import OnlineSettings, TrainingSettings
 from harness.training.tracking import tracked
 from harness.training.trainer import merged_model, require_packages
 
@@ -35,6 +35,7 @@ def make_job(
     *,
     scored_tokens: int | None = None,
     is_own_reference: bool = False,
+    online: OnlineSettings | None = None,
     tracking: Tracking | None = None,
 ) -> Job:
     """Return the job, with its batch spread as `compute` says; `scored_tokens` are those of the longest row.
@@ -55,6 +56,7 @@ def make_job(
         save_every=compute.save_every,
         loss=loss,
         is_own_reference=is_own_reference,
+        online=online,
         tracking=tracking,
     )
 
@@ -84,13 +86,14 @@ def run(job: Job, rows: "Dataset", track: Track, make_trainer: MakeTrainer) -> d
     silence_libraries()
     with tracked(job.tracking):
         trainer = make_trainer(job, rows)
-        trainer.add_callback(_course_callback(trainer, track))
-        trainer.remove_callback(PrinterCallback)
         found = latest_checkpoint(job)
+        trainer.add_callback(_course_callback(trainer, track, found))
+        trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=str(found) if found else None)
     _save(trainer, job)
     steps = [_training_step(entry) for entry in trainer.state.log_history if "loss" in entry]
     if trainer.is_world_process_zero():
+        trainer.write_more(Path(job.out))
         write_rows(Path(job.out) / CURVES, steps)
     return {name: value for name, value in asdict(steps[-1]).items() if value is not None}
 
@@ -115,22 +118,26 @@ def _save(trainer: Any, job: Job) -> None:
         trainer.processing_class.save_pretrained(job.out)
 
 
-def _course_callback(trainer: Any, track: Track) -> Any:
-    """Return the callback that reports progress, and makes checkpoints ones that can be resumed."""
+def _course_callback(trainer: Any, track: Track, found: Path | None) -> Any:
+    """Return the callback that reports progress, and makes checkpoints ones that can be resumed, as `found` is."""
     from transformers import TrainerCallback
 
     class CourseCallback(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if trainer.job.is_own_reference:
                 trainer.take_own_reference(track)
+            if found is not None:
+                trainer.load_more(found)
             self.progress: Progress = track(state.max_steps, "steps", state.global_step)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self.progress.advance()
 
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            checkpoint = trainer.job.trainer_folder / f"checkpoint-{state.global_step}"
+            trainer.save_more(checkpoint)
             trainer.accelerator.wait_for_everyone()  # all have written when all are here
             if state.is_world_process_zero:
-                commit_checkpoint(trainer.job.trainer_folder / f"checkpoint-{state.global_step}", trainer.job)
+                commit_checkpoint(checkpoint, trainer.job)
 
     return CourseCallback()

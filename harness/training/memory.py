@@ -1,6 +1,6 @@
 """Estimates of the memory that one training process takes, in bytes, from the model's shape."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.engine.compute import Compute
 from harness.models.memory import BYTES, FLOAT32, Memory, ModelShape, embeddings, layer_activations
@@ -98,14 +98,21 @@ def stage_spread(model: ModelShape | None, settings: TrainingSettings, compute: 
 
 
 def stage_memory(
-    model: ModelShape, settings: TrainingSettings, compute: Compute, *, size: RowSize, on_gpu: bool
+    model: ModelShape,
+    settings: TrainingSettings,
+    compute: Compute,
+    *,
+    size: RowSize,
+    on_gpu: bool,
+    models_beside: int = 0,
 ) -> Memory:
-    """Estimate the memory of a training on rows of this size, spread as `compute` says.
+    """Estimate the memory of a training on rows of this size, spread as `compute` says, with `models_beside` more that
+    are not trained.
 
     Raises UserError where its batch cannot be spread.
     """
     how = stage_spread(model, settings, compute, size)
-    return training_memory(
+    trained = training_memory(
         model,
         rows=how.micro_batch_size,
         size=size,
@@ -117,6 +124,7 @@ def stage_memory(
         accumulates=how.accumulation > 1 and compute.accelerate not in SUMS_EACH_PASS,
         on_gpu=on_gpu,
     )
+    return replace(trained, weights=trained.weights + models_beside * model.parameters * FLOAT32)
 
 
 def reference_memory(model: ModelShape, size: RowSize) -> Memory:

@@ -86,7 +86,7 @@ def preference_trainer(job: Job, rows: "Dataset") -> Any:
     assert job.loss is not None
     arguments = on_one_device(TrainingArguments)(**trainer_arguments(job), remove_unused_columns=False)
     model, tokenizer = load_policy(job, arguments)
-    trainer = _preference_trainer_class()(
+    trainer = preference_trainer_class()(
         model=model, args=arguments, train_dataset=rows.with_format("numpy"), processing_class=tokenizer
     )
     count = len(job.loss.sequences)
@@ -97,7 +97,8 @@ def preference_trainer(job: Job, rows: "Dataset") -> Any:
     return trainer
 
 
-def _preference_trainer_class() -> Any:
+def preference_trainer_class() -> Any:
+    """Return the trainer's class: to be extended, or given rows of token trees."""
     import torch
     from transformers import Trainer
 

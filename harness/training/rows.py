@@ -84,6 +84,29 @@ def sft_rows(
     return count.of(rows)
 
 
+def demonstration_rows(
+    examples: Sequence[Response], tokenizer: Any, max_length: int, max_prompt_length: int | None = None
+) -> TrainingRows:
+    """Return `prompt` and `answer` of conversations as token ids, and `row`, the place of each among the examples.
+
+    The answer is the last one, with its closing token, as far as `max_length` leaves room for it. Raises UserError for
+    a prompt that is too long.
+    """
+    import numpy as np
+
+    count = _Count(max_length, max_prompt_length)
+    rows = []
+    for place, example in enumerate(examples):
+        prompt = prompt_ids(tokenizer, conversation(example.prompt))
+        answer = answer_ids(tokenizer, example.text, is_ended=example.is_ended)
+        left = answer[: max(0, max_length - len(prompt))]
+        count.prompt(example.prompt.id, len(prompt))
+        if count.keeps([len(prompt) + len(answer)], bool(left), example.is_ended):
+            ids = {"prompt": np.asarray(prompt, np.int32), "answer": np.asarray(left, np.int32)}
+            rows.append({**ids, "row": place, LENGTH: len(prompt) + len(left)})
+    return count.of(rows)
+
+
 @dataclass(frozen=True, slots=True)
 class PairSequences:
     """The token ids of the sequences of a pair that a loss scores."""

@@ -7,6 +7,8 @@ from typing import Any, Literal
 Precision = Literal["float32", "bfloat16"]
 Optimizer = Literal["adamw", "rmsprop", "adamw_8bit"]
 LearningRateSchedule = Literal["cosine", "linear", "constant", "inverse_sqrt"]
+KeepTail = Literal["unless_ended", "always"]
+MovingReference = Literal["policy", "ema"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,58 @@ class TrainingSettings:
         if self.max_prompt_length is not None and not 1 <= self.max_prompt_length < self.max_length:
             raise ValueError(
                 f"max_prompt_length must be from 1 to below max_length, {self.max_length}: not {self.max_prompt_length}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnlineSettings:
+    """The way rejected answers are made while a policy trains (SAPO, arXiv 2405.20830, section 3 and Algorithm 1).
+
+    At every `sample_every`-th step the EMA model draws a segment of `segment` tokens of each answer of the batch anew,
+    at a random place, `responses` times; None draws whole answers. `keep_tail` says whether what comes after the
+    segment also stays where the drawn one ends the answer: Equation 5 has "always", the authors' code "unless_ended".
+    The pairs go into a replay buffer of the latest `buffer`, which a step's batch is drawn from; without a buffer it
+    trains on those that it has made.
+    The EMA model is θ_EMA ← `ema` θ_EMA + (1 − `ema`) θ (Eq. 6) after every `ema_every`-th step; for 0, the policy.
+    The reference is what the training starts from; or, from `reference` "policy" or "ema", a copy of that model which
+    is made anew every `reference_every` steps.
+    """
+
+    segment: int | None
+    buffer: int | None
+    ema: float
+    ema_every: int = 1
+    reference: MovingReference | None = None
+    reference_every: int | None = None
+    responses: int = 1
+    sample_every: int = 1
+    keep_tail: KeepTail = "unless_ended"
+    temperature: float = 0.7
+    top_p: float = 0.95
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for settings that no training can have."""
+        for name in ("segment", "buffer", "ema_every", "reference_every", "responses", "sample_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be 1 or more, not {value}")
+        if not 0 <= self.ema <= 1:
+            raise ValueError(f"ema is a coefficient from 0, the policy itself, to 1, no change: not {self.ema:g}")
+        if (self.reference is None) != (self.reference_every is None):
+            raise ValueError("give both or neither: reference, policy or ema, and reference_every, a number of steps")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be above 0, not {self.temperature:g}: greedy answers teach one thing")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p:g}")
+        if self.buffer is None and (self.responses > 1 or self.sample_every > 1):
+            raise ValueError("without a buffer a step trains on what it has made: responses and sample_every must be 1")
+
+    def require_room(self, global_batch_size: int) -> None:
+        """Raise ValueError where the buffer has no room for a batch."""
+        if self.buffer is not None and self.buffer < global_batch_size:
+            raise ValueError(
+                f"buffer must be at least the global batch size, {global_batch_size}, not {self.buffer}: pairs would"
+                " leave before they could be drawn"
             )
 
 

@@ -201,6 +201,15 @@ def even_batches(trainer_class: Any) -> Any:
             rows = _rows_of_passes(self.train_dataset.remove_columns(LENGTH))
             return _loader_class()(rows, batch_sampler=batches, collate_fn=self._collate)
 
+        def save_more(self, checkpoint: Path) -> None:
+            """Save what going on takes beside the trainer's own files."""
+
+        def load_more(self, checkpoint: Path) -> None:
+            """Load what `save_more` has saved."""
+
+        def write_more(self, out: Path) -> None:
+            """Write what there is to say of the training beside its curves."""
+
         def floating_point_ops(self, inputs: Any) -> int:
             """Count none: nobody reads them, and each count walks through all parameters."""
             return 0

@@ -24,6 +24,7 @@ from harness.commands.listing import _judge_line
 from harness.config import yaml_files
 from harness.endpoints.known_models import JudgeModel, Price
 from harness.recipes.loading import load_recipe
+from harness.recipes.registries import EVALS
 from tests.command import Harness, Outcome
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +136,7 @@ def imported_by(arguments: list[str]) -> set[str]:
     [
         ("methods", [*load_recipe("mini").method_names(), "ipo", "rpo", "simpo"]),  # the last as SRPO has them
         ("papers", ["sgpo", "srpo"]),
-        ("evals", ["alpaca_eval2", "arena_hard", "pairwise", "alpaca_farm", "edit_distance", "perplexity"]),
+        ("evals", [*EVALS.builtin, "lm_eval:TASK"]),
         (
             "experiments",
             [
@@ -235,7 +236,10 @@ def test_a_misspelt_name_is_answered_with_the_nearest(harness: Harness, argument
         (["reproduce", "table3", "--seed", "4294967295", "--seeds", "2"], "the last seed, 4294967296, is above"),
         (["reproduce", "table3", "--seeds", "999999999999"], "is not in the range"),
         (["mini", "pretrain", "llama", "x", "--tokens", "0"], "is not in the range"),
-        (["eval", "--bench", "alpaca_eval2", "--judgments", "x.jsonl"], "holds verdicts of arena_hard; give --bench"),
+        (
+            ["eval", "--bench", "alpaca_eval2", "--judgments", "x.jsonl"],
+            "of arena_hard or arena_hard_v2 or mt_bench; give",
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(harness: Harness, arguments: list[str], complaint: str) -> None:

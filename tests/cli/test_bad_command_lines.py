@@ -31,6 +31,7 @@ ENOUGH: dict[str, Line] = {
     "prefetch": ("table3",),
     "eval": ("--bench", "arena_hard", "--model", "mini:llama"),
     "compare": ("a.json", "b.json", "--bench", "arena_hard"),
+    "leaderboard": ("verdicts",),
     "report": ("folder",),
     "sweep": ("table3", "--methods", "dpo:beta={0.1,0.5}"),
     "regress": ("--baseline", "a", "--candidate", "b"),

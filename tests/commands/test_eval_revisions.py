@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import harness as package
-from harness.commands.evaluate import Source, build_evaluations
+from harness.commands.evaluations import Source, build_evaluations
 from harness.engine.artifacts import ancestry
 from harness.recipes.benches import OFFICIAL, BenchChoice, revision_prompt
 from tests.chat_server import ChatServer

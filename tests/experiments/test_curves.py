@@ -16,6 +16,7 @@ from harness.errors import UserError
 from harness.experiments import Request
 from harness.experiments.build import build_experiments
 from harness.experiments.curves import CurvesExperiment, curves
+from harness.experiments.interface import Experiment
 from harness.papers.claims import EVEN, Claim, Comparison
 from harness.papers.curves import Bootstrap, CurveAxis, CurveFigure, CurveLine, CurvePrompts, PrintedMargin
 from harness.papers.loading import load_exhibits, load_paper
@@ -195,16 +196,23 @@ def test_a_bench_of_other_verdicts_is_refused() -> None:
         curves(figure(panels=(arena,), claims=(), margins=()), request(0))
 
 
+def bandit_seeds(experiments: list[Experiment]) -> tuple[int, ...]:
+    """The data sets that bandits are trained on."""
+    targets = [target for each in experiments for target in each.targets()]
+    [seeds] = {target.arguments["seeds"] for target in targets if target.step == "train_bandit"}
+    return tuple(seeds)
+
+
 def test_in_a_run_of_all_an_exhibit_keeps_its_own_number_of_training_seeds() -> None:
     usual = build_experiments("srpo/all", replace(request(3), are_seeds_usual=True))
     own = {each.exhibit.name: each.seeds for each in usual}
     assert own.pop("fig2") == tuple(range(3, 13))
     assert set(own.values()) == {()}
     asked = build_experiments("srpo/all", request(3, 4))
-    assert {each.seeds for each in asked} == {()}
-    targets = [target for each in asked for target in each.targets()]
-    [policies] = {target.arguments["seeds"] for target in targets if target.step == "train_bandit"}
-    assert policies == (3, 4)
+    assert {each.exhibit.name: each.seeds for each in asked if each.seeds} == {"fig2": tuple(range(3, 13))}
+    assert bandit_seeds(asked) == tuple(range(3, 13))
+    assert bandit_seeds(build_experiments("srpo/fig2", request(3, 4))) == (3, 4)
+    assert bandit_seeds(build_experiments("srpo/all", request(*range(12)))) == tuple(range(12))
 
 
 def test_alpha_outside_its_interval_is_refused() -> None:

@@ -93,13 +93,13 @@ def test_a_special_token_that_an_answer_spells_out_is_text(tokenizer: Any) -> No
 def ids_that_generation_sees(folder: Path, conversations: Sequence[Conversation]) -> list[list[int]]:
     generator = TransformersGenerator(folder)
     seen: dict[str, torch.Tensor] = {}
-    generate = generator._model.generate
+    generate = generator.model.generate
 
     def spy(**arguments: Any) -> Any:
         seen.update({name: arguments[name] for name in ("input_ids", "attention_mask")})
         return generate(**arguments)
 
-    generator._model.generate = spy
+    generator.model.generate = spy
     generator.complete(conversations, Sampling(0.0, 1.0, 1), [0] * len(conversations))
     rows = zip(seen["input_ids"], seen["attention_mask"], strict=True)
     return [ids[mask.bool()].tolist() for ids, mask in rows]

@@ -6,6 +6,9 @@ from dataclasses import asdict
 import pytest
 
 from evals.alpaca_eval2.benchmark import BENCHMARK
+from evals.judged_pairs import PairSetting
+from evals.mt_bench.benchmark import grading_prompts
+from evals.mt_bench.settings import mt_bench_settings
 from harness.config.yaml_files import from_mapping
 from harness.endpoints.reference import endpoint_reference
 from harness.engine.artifacts import Artifact
@@ -25,7 +28,7 @@ URL = "http://127.0.0.1:8000/v1"
 def test_a_limit_bounds_every_data_set() -> None:
     recipe = Choice("mini", limit=7).request().recipe
     assert {role.size for role in recipe.data.values()} == {7}
-    assert {role.baselines.size for role in recipe.benches.values()} == {7}
+    assert {options.size for options in recipe.benches.values()} == {7}
     assert Choice("mini", limit=10**6).request().recipe.data == load_recipe("mini").data
 
 
@@ -34,8 +37,11 @@ def test_another_judge_is_asked_officially_and_calibrates_no_length_control() ->
     recipe = chosen.request().recipe
     for name in recipe.benches:
         bench = bench_on(recipe, name)
-        assert (bench.judge, bench.prompt) == (judge("judge-1", URL, ("logprobs",)), official_prompt(name))
-        assert bench.allow_missing
+        assert bench.judge == judge("judge-1", URL, ("logprobs",)) and bench.allow_missing
+        if isinstance(bench, PairSetting):
+            assert bench.prompt == official_prompt(name)
+        else:
+            assert grading_prompts(bench) == mt_bench_settings().official
     assert BENCHMARK.score(bench_on(recipe, "alpaca_eval2"), [], "a-method").inputs.get("calibration") is None
 
 

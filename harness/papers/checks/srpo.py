@@ -18,11 +18,10 @@ from harness.papers.bandit_solutions import (
     srpo_improvement,
     srpo_policy,
 )
+from harness.papers.checks import Found
 from harness.papers.kinds import AnyExhibit
 
 Array = npt.NDArray[np.float64]
-Found = tuple[str, str, str, str]
-"""Where, what the paper says, what is found, a note."""
 
 BETA = 1.0
 """Section 5's."""

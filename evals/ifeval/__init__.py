@@ -1,0 +1,1 @@
+"""IFEval: whether answers follow instructions that a program can verify."""
