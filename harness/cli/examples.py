@@ -41,6 +41,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "judge": ("harness judge check --model gpt-4.1",),
     "judge check": ("harness judge check --model my-judge --base-url http://localhost:8000/v1",),
     "judge calibrate": ("harness judge calibrate annotations --model gpt-4.1 --limit 100 --max-usd 5",),
+    "leaderboard": ("harness leaderboard annotations --lc-calibration df_gamed.csv --pairs mine:base",),
     "paper": ("harness paper check sgpo",),
     "paper check": ("harness paper check sgpo",),
     "mini": ("harness mini diagnose",),

@@ -15,9 +15,10 @@ class WithExamples(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from harness.cli.examples import EXAMPLES
 
-        with formatter.section("Examples"):
-            for line in EXAMPLES[_path(ctx)]:
-                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+        if lines := EXAMPLES.get(_path(ctx)):
+            with formatter.section("Examples"):
+                for line in lines:
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
 
 def _path(ctx: click.Context) -> str:

@@ -203,7 +203,7 @@ def compare(
         _compare_methods(first, others, methods, code_changes, as_json)
         return
     if not bench or not others:
-        raise click.UsageError("give a run and --methods FIRST,OTHER, or --bench and files of two models or more")
+        raise click.UsageError("give RUN and --methods FIRST,OTHER, or FIRST, OTHERS and their --bench")
     from harness.commands.compare import compare_files, comparison_table
 
     found = compare_files(

@@ -95,7 +95,7 @@ def test_a_test_without_enough_verdicts_is_withheld(harness: Harness, tmp_path: 
         (("--methods", "dpo,sft", "--bench", "arena_hard"), "--bench goes with files of verdicts"),
         (("--methods", "dpo,sft", "--allow-missing"), "--allow-missing goes with files of verdicts"),
         (("other.json", "--methods", "dpo,sft"), "give one folder"),
-        ((), "give a run and --methods"),
+        ((), "give RUN and --methods"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(
