@@ -24,7 +24,7 @@ from harness.commands.listing import _judge_line
 from harness.config import yaml_files
 from harness.endpoints.known_models import JudgeModel, Price
 from harness.recipes.loading import load_recipe
-from harness.recipes.registries import EVALS
+from harness.recipes.registries import EVALS, METHODS
 from tests.command import Harness, Outcome
 
 ROOT = Path(__file__).parents[2]
@@ -131,15 +131,26 @@ def imported_by(arguments: list[str]) -> set[str]:
     return {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()[1:]}
 
 
+def of_paper(paper: str) -> list[str]:
+    """The variants that a paper adds."""
+    return [name for name in load_recipe("mini", paper=paper).method_names() if name not in METHODS.builtin]
+
+
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("methods", [*load_recipe("mini").method_names(), "ipo", "rpo", "simpo"]),  # the last as SRPO has them
-        ("papers", ["sgpo", "srpo"]),
+        (
+            "methods",
+            [*METHODS.builtin, *of_paper("sapo"), *of_paper("sgpo"), "ipo", "rpo", "simpo"],
+        ),
+        ("papers", ["sapo", "sgpo", "srpo"]),
         ("evals", [*EVALS.builtin, "lm_eval:TASK"]),
         (
             "experiments",
             [
+                *(f"sapo/table{n}" for n in range(1, 6)),
+                "sapo/fig2",
+                "sapo/all",
                 *(f"sgpo/table{n}" for n in range(1, 8)),
                 *(f"sgpo/fig{n}" for n in (3, 4, 5, 8, 9, 10)),
                 "sgpo/samples",
@@ -301,7 +312,7 @@ def test_a_wrong_key_or_value_in_a_scale_is_named(
 
 def test_a_wrong_name_among_the_sizes_of_the_fast_section_is_named(harness: Harness, scale_file: Path) -> None:
     text = scale_file.read_text()
-    scale_file.write_text(text.replace("sizes: {demonstrations:", "sizes: {demonstration:", 1))
+    scale_file.write_text(text.replace("    {demonstrations: 1200", "    {demonstration: 1200", 1))
     assert_refused(harness("reproduce", "table3", "--fast"), "did you mean 'demonstrations'")
 
 

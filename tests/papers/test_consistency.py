@@ -20,7 +20,7 @@ from harness.run.claims import Families
 from tests.command import Harness
 
 DOCS = Path(__file__).parents[2] / "docs" / "papers"
-PAPERS = ("sgpo", "srpo")
+PAPERS = ("sgpo", "srpo", "sapo")
 MADE_UP = Paper("made-up", "A made-up paper", "0000.00000", "paper", "judge", {"base": "Base (7B)"})
 COLUMN = ScoreColumn("wr", "bench", "win_rate", "Bench", "WR (%)", "judge", "baseline")
 
@@ -294,7 +294,7 @@ def test_the_command_prints_the_findings(harness: Harness) -> None:
     blocks = outcome.out.split("\n\n")
     assert len(blocks) == len(check_paper("sgpo")) + 1
     assert blocks[-1].startswith(f"sgpo: {len(blocks) - 1} disagreements, 4 found by arithmetic")
-    assert harness("paper", "check").out == outcome.out + format_findings("srpo") + "\n"
+    assert harness("paper", "check").out == "".join(f"{format_findings(paper)}\n" for paper in sorted(PAPERS))
 
 
 def test_the_command_refuses_an_unknown_paper(harness: Harness) -> None:
