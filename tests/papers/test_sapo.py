@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from harness.engine.artifacts import Artifact, ancestry
+from harness.engine.graph import input_of
 from harness.papers.checks.sapo import MEANS, check
 from harness.papers.claims import Comparison
 from harness.papers.loading import load_exhibit, load_paper
@@ -91,3 +93,24 @@ def test_spin_is_four_iterations() -> None:
         assert isinstance(method, SPIN)
         assert (method.iterations, method.rate_factors, method.last_beta) == (4, (1.0, 1.0, 0.2, 0.2), last_beta)
     assert [MINI.method(model, "orpo").training.epochs for model in ("llama", "mistral")] == [4, 3]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("row", ["spin-dpo", "spin-orpo"])
+def test_an_iteration_of_spin_starts_from_the_policy_before_and_draws_with_it(row: str) -> None:
+    inputs = MINI.inputs("llama", 0)
+    trained = [each for each in ancestry([inputs.checkpoint(row)]) if each.step == "train_preferences"]
+    starts = [inputs.base if row == "spin-orpo" else inputs.checkpoint("sft"), *trained[:-1]]
+    for training, start in zip(trained, starts, strict=True):
+        pairs = training.inputs["pairs"]
+        assert training.inputs["policy"] == start
+        assert isinstance(pairs, Artifact) and input_of(input_of(pairs, "rejected"), "model") == start
+        if row == "spin-dpo":
+            references = training.inputs["references"]
+            assert isinstance(references, Artifact) and input_of(references, "model") == start
+
+
+def test_sapo_trains_on_the_chosen_answers_alone() -> None:
+    sapo = MINI.inputs("llama", 0).checkpoint("sapo-dpo")
+    assert sapo.step == "train_online" and input_of(sapo, "demonstrations").step == "chosen_responses"
+    assert input_of(sapo, "policy").step == "train_sft"
+    assert input_of(MINI.inputs("llama", 0).checkpoint("sapo-orpo"), "policy").step == "load_model"
