@@ -22,15 +22,15 @@ class SPIN(TrainedPolicy):
     card: ClassVar = Card(
         summary="reference answer chosen, the policy's own answer rejected",
         paper="Chen et al. 2024, as run in SGPO, arXiv 2507.20181, and in SAPO, arXiv 2405.20830",
-        section="SGPO 4.2.1; SAPO 5.1",
+        section="4.2.1; SAPO 5.1",
         equations="Eq. 6 of SGPO with the policy of the iteration before as reference",
         hyperparameters={
-            "beta": "0.5 (SGPO, section 4.2.1)",
-            "last_beta": "5.0 (SAPO, section 5.1)",
-            "iterations": "one (SGPO, section 4.2.1); four, of three epochs each (SAPO, section 5.1)",
-            "learning_rate": "3e-7 for Qwen2.5-Base (7B), 5e-7 for Llama3-Base (8B) (SGPO, section 4.2.1)",
-            "rate_factors": "5e-7 twice, then 1e-7 twice (SAPO, section 5.1)",
-            "epochs": "not stated in SGPO; 1, as for the others",
+            "beta": "0.5 (section 4.2.1)",
+            "last_beta": "5.0 (section 5.1 of SAPO)",
+            "iterations": "one (section 4.2.1); four, of three epochs each (section 5.1 of SAPO)",
+            "learning_rate": "3e-7 for Qwen2.5-Base (7B), 5e-7 for Llama3-Base (8B) (section 4.2.1)",
+            "rate_factors": "5e-7 twice, then 1e-7 twice (section 5.1 of SAPO)",
+            "epochs": "not stated; 1, as for the others",
         },
     )
     needs: ClassVar = Needs(data=("preference_data",))

@@ -21,7 +21,7 @@ class JudgmentFiles(VerdictFiles):
     def read(self, path: Path) -> StoredVerdicts:
         """Return the verdicts in a file. Raises UserError for a file that is wrong."""
         rows = read_judgments(path)
-        return StoredVerdicts(path, rows[0].model, rows[0].judge, Games(rows), _baseline(rows))
+        return StoredVerdicts(path, rows[0].model, rows[0].judge, Games(rows), baseline=_baseline(rows))
 
     def score(self, path: Path) -> Mapping[str, Any]:
         """Return the score of the verdicts in a file. Raises UserError for a file that is wrong."""

@@ -22,7 +22,7 @@ class CategoryJudgmentFiles(VerdictFiles):
     def read(self, path: Path) -> StoredVerdicts:
         """Return the verdicts in a file. Raises UserError for a file that is wrong."""
         rows = read_judgments(path, CATEGORIES)
-        return StoredVerdicts(path, rows[0].model, rows[0].judge, CategoryGames(rows), _baselines(rows))
+        return StoredVerdicts(path, rows[0].model, rows[0].judge, CategoryGames(rows), baseline=_baselines(rows))
 
     def score(self, path: Path) -> Mapping[str, Any]:
         """Return the scores of the verdicts in a file. Raises UserError for a file that is wrong."""

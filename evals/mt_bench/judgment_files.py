@@ -23,7 +23,7 @@ class GradeFiles(VerdictFiles):
         """Return the grades in a file. Raises UserError for a file that is wrong."""
         grades = read_grades(path)
         results, note = Grades(ratings_of(grades)), contradictions(grades) or ""
-        return StoredVerdicts(path, grades[0].model, grades[0].judge, results, note)
+        return StoredVerdicts(path, grades[0].model, grades[0].judge, results, note=note)
 
     def score(self, path: Path) -> Mapping[str, Any]:
         """Return the scores of the grades in a file. Raises UserError for a file that is wrong."""

@@ -37,8 +37,8 @@ class EmaModel:
         import torch
 
         with torch.no_grad():
-            mine, weights = list(self.model.parameters()), [each.detach() for each in policy.parameters()]
-            torch._foreach_lerp_(mine, weights, 1 - coefficient)
+            for mean, weight in zip(self.model.parameters(), policy.parameters(), strict=True):
+                mean.lerp_(weight.detach(), 1 - coefficient)
 
     def draw(
         self, beginnings: Sequence[list[int]], lengths: Sequence[int], seeds: Sequence[int], online: OnlineSettings

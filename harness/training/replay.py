@@ -23,9 +23,10 @@ class OnlinePair:
 class ReplayBuffer:
     """The latest pairs, at most `size`, each with how often it was drawn (SAPO, section 3)."""
 
-    def __init__(self, size: int) -> None:
-        self._pairs: deque[OnlinePair] = deque(maxlen=size)
-        self._drawn: deque[int] = deque(maxlen=size)
+    def __init__(self, size: int, pairs: Iterable[OnlinePair] = (), drawn: Iterable[int] = ()) -> None:
+        """Hold `pairs`, oldest first, of which each was `drawn` so often."""
+        self._pairs = deque(pairs, maxlen=size)
+        self._drawn = deque(drawn, maxlen=size)
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -56,8 +57,5 @@ class ReplayBuffer:
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Self:
         """Return the buffer with such a `state`."""
-        buffer = cls(state["size"])
-        for prompt, chosen, rejected, step in state["pairs"]:
-            buffer.add([OnlinePair(tuple(prompt), tuple(chosen), tuple(rejected), step)])
-        buffer._drawn = deque(state["drawn"], maxlen=state["size"])
-        return buffer
+        pairs = (OnlinePair(tuple(prompt), tuple(won), tuple(lost), step) for prompt, won, lost, step in state["pairs"])
+        return cls(state["size"], pairs, state["drawn"])

@@ -69,7 +69,12 @@ def nodes(artifact: Artifact, step: str) -> Iterator[Artifact]:
 
 
 def test_these_are_all_methods() -> None:
-    assert set(SCALE.method_names()) == {*NAMES, "srpo"}  # whose settings are in the recipes of its own paper
+    assert set(SCALE.method_names()) == {
+        *NAMES,
+        "srpo",
+        "sapo",
+        "base",
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -308,8 +313,8 @@ def test_settings_in_a_name_make_the_same_method(spelled: str, name: str) -> Non
         ("sgpo-unshared:rounds=-1", "rounds must be 1 to 100, not -1"),
         ("sgpo:rounds=1500", "rounds must be 1 to 100, not 1500"),
         ("sgpo:chosen=draft", "chosen"),
-        ("dpo:rounds=2", "dpo:rounds=2: unknown key 'rounds' .known: loss, training"),
-        ("dpo:bta=2", "dpo:bta=2: unknown key 'bta' .known: loss, training"),
+        ("dpo:rounds=2", "dpo:rounds=2: unknown key 'rounds' .known: loss, start, training"),
+        ("dpo:bta=2", "dpo:bta=2: unknown key 'bta' .known: loss, start, training"),
         ("dpo:loss.bta=2", "dpo:loss.bta=2: loss: unknown key 'bta'; did you mean 'beta'"),
         ("dpo:beta=-1", "dpo:beta=-1: loss: beta must be above 0, not -1"),
         ("sft:training.learning_rate=0", "training.learning_rate must be above 0"),

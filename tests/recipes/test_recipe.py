@@ -114,7 +114,7 @@ def test_what_is_set_takes_effect_and_is_on_record() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("methods.dpo.bta=1", "--set methods.dpo: unknown key 'bta' .known: loss, training"),
+        ("methods.dpo.bta=1", "--set methods.dpo: unknown key 'bta' .known: loss, start, training"),
         ("methods.dpo.loss.bta=1", "--set methods.dpo: loss: unknown key 'bta'; did you mean 'beta'"),
         ("methods.dop.beta=1", "unknown method to --set in .*: 'dop'; did you mean 'dpo'"),
         ("methods.dpo.beta=-1", "--set methods.dpo: loss: beta must be above 0"),
