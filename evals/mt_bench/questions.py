@@ -28,6 +28,7 @@ PUBLISHED = PublishedMetric(
     items="questions",
     baseline="",
     judges=("gpt-4", "gpt-4-0613"),
+    asked_judge="gpt-4-0613",
 )
 HUB = "lmsys/mt-bench"
 """FastChat's data as its authors keep it on the hub: a space, the data of their own viewer of answers."""
