@@ -121,9 +121,11 @@ def _stage(recipe: Recipe, model: str, method: str) -> Artifact | None:
 
 
 def _grid(recipe: Recipe, model: str, method: str) -> tuple[float, ...]:
-    """Return the rates to try, from that of the method's first training, which is SFT."""
-    trainings = (each for each in ancestry([recipe.inputs(model, 0).checkpoint(method)]) if each.step == "train_sft")
-    return grid(next(trainings).arguments["settings"].learning_rate)
+    """Return the rates to try, from that of supervised fine-tuning: also of a method that starts from the base model."""
+    inputs = recipe.inputs(model, 0)
+    trainings = [each for each in ancestry([inputs.checkpoint(method)]) if each.step == "train_sft"]
+    first = trainings[0] if trainings else inputs.checkpoint("sft")
+    return grid(first.arguments["settings"].learning_rate)
 
 
 def sweep(recipe: Recipe, methods: Mapping[str, Sequence[str]], seed: int) -> list[Tried]:

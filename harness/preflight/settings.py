@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.artifacts import Artifact
-from harness.engine.graph import by_work, short_label
+from harness.engine.graph import by_work, input_of, short_label
 from harness.errors import UserError
 from harness.models.chat import conversation, prompt_ids
 from harness.models.hf import load_config, load_tokenizer
@@ -118,18 +118,15 @@ def _prompt_length(row: TrainingRow, training: Artifact, tokenizer: Any) -> int:
     loss = _loss(training)
     if loss is None or not isinstance(row, PreferencePair):
         return len(prompt_ids(tokenizer, conversation(row.prompt)))
-    arguments = training.arguments
-    encoding = PairEncoding(
-        tokenizer, arguments["settings"].max_length, loss.sequences, revision_prompt=arguments["revision_prompt"]
-    )
+    max_length, shown = training.arguments["settings"].max_length, training.arguments.get("revision_prompt", "")
+    encoding = PairEncoding(tokenizer, max_length, loss.sequences, revision_prompt=shown)
     return max(encoding(row).starts)
 
 
 def _rows_of(training: Artifact) -> Artifact:
     """Return what the training learns from."""
-    found = training.inputs["examples" if "examples" in training.inputs else "pairs"]
-    assert isinstance(found, Artifact)
-    return found
+    names = [name for name in ("examples", "pairs", "demonstrations") if name in training.inputs]
+    return input_of(training, names[0])
 
 
 def _given(training: Artifact, context: PreflightContext) -> dict[str, Sequence[TrainingRow]]:

@@ -98,7 +98,7 @@ def training_examples(context: PreflightContext, model: str, tokenizer: Any) -> 
                 rows = [_refined(row, template, tokenizer, context.recipe.sampling.max_new_tokens) for row in rows]
             examples = Examples(name, short_label(stage), context.settings(stage).max_length, rows)
             if "loss" in stage.arguments:
-                loss, prompt = stage.arguments["loss"], stage.arguments["revision_prompt"]
+                loss, prompt = stage.arguments["loss"], stage.arguments.get("revision_prompt", "")
                 examples = replace(examples, sequences=loss.sequences, revision_prompt=prompt)
             found.append(examples)
     return found
