@@ -121,7 +121,7 @@ def _stage(recipe: Recipe, model: str, method: str) -> Artifact | None:
 
 
 def _grid(recipe: Recipe, model: str, method: str) -> tuple[float, ...]:
-    """Return the rates to try, from that of supervised fine-tuning, also where the method starts from the base model."""
+    """Return the rates to try, from that of supervised fine-tuning, also where a method starts from the base model."""
     inputs = recipe.inputs(model, 0)
     trainings = [each for each in ancestry([inputs.checkpoint(method)]) if each.step == "train_sft"]
     first = trainings[0] if trainings else inputs.checkpoint("sft")
