@@ -14,7 +14,7 @@ SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", TEXT, re.M | re.S))
 FUNCTIONS = sorted(set(re.findall(r"`([\w/]+\.py):([\w.]+)`", TEXT)))
 WAYS = ("A row's way", "A judge's verdict", "One setting: `dpo.beta`")
 MAX_HOPS = 25
-N_QUESTIONS = 11
+N_QUESTIONS = 12
 
 
 @cache
