@@ -21,12 +21,12 @@ from harness.training.launch import require_one_process
 from harness.training.loop import make_job, train
 from harness.training.losses import LogProbabilities, PreferenceLoss, shows_drafts
 from harness.training.online import EmaModel, OnlinePairs, online_step, pair_tree
-from harness.training.preferences import preference_trainer_class
+from harness.training.preferences import preference_trainer, preference_trainer_class
 from harness.training.replay import OnlinePair, ReplayBuffer
 from harness.training.rows import REFERENCE, TrainingRows, demonstration_rows
 from harness.training.scoring import SequenceScorer, TreeBatch
 from harness.training.settings import OnlineSettings, TrainingSettings
-from harness.training.trainer import load_policy, load_training_tokenizer, on_one_device, trainer_arguments
+from harness.training.trainer import load_policy, load_training_tokenizer
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -133,19 +133,10 @@ class ReferenceModel:
 
 def online_trainer(job: Job, rows: "Dataset", clock: Clock) -> Any:
     """Return the trainer for rows of demonstrations (`demonstration_rows`)."""
-    from transformers import TrainingArguments
-
     assert job.loss is not None and job.online is not None
-    arguments = on_one_device(TrainingArguments)(**trainer_arguments(job), remove_unused_columns=False)
-    model, tokenizer = load_policy(job, arguments)
-    trainer = _online_trainer_class()(
-        model=model, args=arguments, train_dataset=rows.with_format("numpy"), processing_class=tokenizer
-    )
-    trainer.take_batches(job, {})
-    by_blocks = use_tree_attention(model, arguments.device, job.settings.precision, job.settings.max_length)
-    trainer.take_loss(job.loss, SequenceScorer(model, by_blocks=by_blocks))
+    trainer = preference_trainer(job, rows, _online_trainer_class())
     ema = EmaModel(job)
-    reference = ReferenceModel(job, arguments) if job.loss.needs_reference else None
+    reference = ReferenceModel(job, trainer.args) if job.loss.needs_reference else None
     trainer.take_models(job.online, ema, reference, OnlinePairs(job.online, job.seed, ema), clock)
     return trainer
 

@@ -79,14 +79,14 @@ def run_preferences(
     return train(job, rows, track, preference_trainer)
 
 
-def preference_trainer(job: Job, rows: "Dataset") -> Any:
-    """Return the trainer for rows of token trees (`preference_rows`)."""
+def preference_trainer(job: Job, rows: "Dataset", trainer_class: Any = None) -> Any:
+    """Return the trainer for rows of token trees (`preference_rows`), or one of a class that makes trees itself."""
     from transformers import TrainingArguments
 
     assert job.loss is not None
     arguments = on_one_device(TrainingArguments)(**trainer_arguments(job), remove_unused_columns=False)
     model, tokenizer = load_policy(job, arguments)
-    trainer = preference_trainer_class()(
+    trainer = (trainer_class or preference_trainer_class())(
         model=model, args=arguments, train_dataset=rows.with_format("numpy"), processing_class=tokenizer
     )
     count = len(job.loss.sequences)
