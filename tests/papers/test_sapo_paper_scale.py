@@ -6,21 +6,12 @@ write it anew, and to look at the difference before it is committed:
     .venv/bin/python -m tests.papers.test_sapo_paper_scale && git diff tests/golden
 """
 
-import json
-import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.engine.unresolved import placeholders
-from harness.experiments import build_experiments
-from harness.plan.settings import resolved_cells
-from harness.plan.steps import GraphEstimates
-from harness.run.options import Choice
+from tests.papers.paper_scale import differences, resolved, write_golden
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "paper_sapo.json"
 MODELS = ("llama", "mistral")
 COMMON = {"precision": "bfloat16", "max_length": 2048, "max_prompt_length": None, "weight_decay": 0.0, "lora": None}
 OF_DPO = {"optimizer": "rmsprop", "schedule": "linear", "warmup_share": 0.1, "warmup_steps": 0, "learning_rate": 5e-7}
@@ -33,27 +24,9 @@ OF_ORPO = {
 }
 
 
-def resolved() -> dict[str, Any]:
-    """As JSON gives it back: of all exhibits, each cell and checkpoint once."""
-    with placeholders():
-        experiments = build_experiments("sapo/all", Choice(scale="paper", paper="sapo").request())
-        cells = resolved_cells(experiments, GraphEstimates(None))
-    read: dict[str, Any] = json.loads(json.dumps(cells))
-    return read
-
-
 @pytest.fixture(scope="module")
 def table() -> dict[str, Any]:
-    """On a machine that has fetched nothing and asks no hub."""
-    from huggingface_hub import constants
-
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as empty:
-        patch.setattr(constants, "HF_HUB_OFFLINE", True)
-        patch.setattr(constants, "HF_HUB_CACHE", empty)
-        patch.setenv("HF_HOME", empty)
-        patch.setenv("HF_HUB_CACHE", empty)
-        patch.chdir(empty)
-        return resolved()
+    return resolved("sapo")
 
 
 def steps(table: dict[str, Any], model: str, method: str, step: str) -> list[dict[str, Any]]:
@@ -61,11 +34,7 @@ def steps(table: dict[str, Any], model: str, method: str, step: str) -> list[dic
 
 
 def test_every_cell_is_resolved_as_in_the_golden_file(table: dict[str, Any]) -> None:
-    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    for kind in ("cells", "checkpoints"):
-        assert sorted(table[kind]) == sorted(golden[kind])
-        for name, expected in golden[kind].items():
-            assert table[kind][name] == expected, f"{kind}: {name}"
+    assert differences("sapo", table) == []
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -106,7 +75,4 @@ def test_spin_has_four_iterations_with_the_papers_rates(table: dict[str, Any], m
 
 
 if __name__ == "__main__":
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    with tempfile.TemporaryDirectory() as nowhere:
-        os.environ["HF_HOME"] = os.environ["HF_HUB_CACHE"] = nowhere
-        GOLDEN.write_text(json.dumps(resolved(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_golden("sapo")

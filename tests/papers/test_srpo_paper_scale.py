@@ -6,25 +6,16 @@ write it anew, and to look at the difference before it is committed:
     .venv/bin/python -m tests.papers.test_srpo_paper_scale && git diff tests/golden
 """
 
-import json
-import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.config.yaml_files import read_yaml
-from harness.engine.unresolved import placeholders
-from harness.experiments import build_experiments
 from harness.papers.folders import paper_folder
-from harness.plan.settings import resolved_cells
-from harness.plan.steps import GraphEstimates
 from harness.recipes.loading import load_recipe
-from harness.run.options import Choice
 from harness.training.losses import Srpo
+from tests.papers.paper_scale import differences, resolved, write_golden
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "paper_srpo.json"
 SUMMARY_METHODS = ("srpo", "ipo", "dpo")
 CHAT_METHODS = ("srpo", "ipo", "dpo", "rpo", "simpo")
 ADAM = {"precision": "bfloat16", "optimizer": "adamw", "max_prompt_length": None}
@@ -32,27 +23,9 @@ LORA = {"rank": 16, "alpha": 32, "dropout": 0.05, "target_modules": None}
 NO_REVISION = {"prompts", "sampling"}
 
 
-def resolved() -> dict[str, Any]:
-    """As JSON gives it back: of all exhibits, each cell and checkpoint once."""
-    with placeholders():
-        experiments = build_experiments("srpo/all", Choice(scale="paper", paper="srpo").request())
-        cells = resolved_cells(experiments, GraphEstimates(None))
-    read: dict[str, Any] = json.loads(json.dumps(cells))
-    return read
-
-
 @pytest.fixture(scope="module")
 def table() -> dict[str, Any]:
-    """On a machine that has fetched nothing and asks no hub."""
-    from huggingface_hub import constants
-
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as empty:
-        patch.setattr(constants, "HF_HUB_OFFLINE", True)
-        patch.setattr(constants, "HF_HUB_CACHE", empty)
-        patch.setenv("HF_HOME", empty)
-        patch.setenv("HF_HUB_CACHE", empty)
-        patch.chdir(empty)
-        return resolved()
+    return resolved("srpo")
 
 
 def training(table: dict[str, Any], model: str, method: str, step: str) -> dict[str, Any]:
@@ -67,11 +40,7 @@ def data_of(table: dict[str, Any], model: str, method: str) -> list[tuple[str, s
 
 
 def test_every_cell_is_resolved_as_in_the_golden_file(table: dict[str, Any]) -> None:
-    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    for kind in ("cells", "checkpoints"):
-        assert sorted(table[kind]) == sorted(golden[kind])
-        for name, expected in golden[kind].items():
-            assert table[kind][name] == expected, f"{kind}: {name}"
+    assert differences("srpo", table) == []
 
 
 def test_the_methods_are_the_papers(table: dict[str, Any]) -> None:
@@ -219,7 +188,4 @@ def test_every_choice_of_ours_is_in_the_ledger() -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as empty_cache:
-        os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": empty_cache}
-        os.chdir(empty_cache)
-        GOLDEN.write_text(json.dumps(resolved(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_golden("srpo")
