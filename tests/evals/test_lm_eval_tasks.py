@@ -82,7 +82,7 @@ def test_data_that_is_not_there_is_one_line(harness: Harness, tasks: Path) -> No
 @pytest.mark.usefixtures("tasks")
 def test_prefetch_takes_a_task(harness: Harness) -> None:
     outcome = harness("prefetch", "lm_eval:counted_facts")
-    assert (outcome.exit_code, outcome.out) == (0, "lm-eval's counted_facts  is there\n")
+    assert (outcome.exit_code, outcome.out) == (0, "lm-eval's counted_facts  is there\n"), outcome.err
 
 
 def test_no_task_is_asked_of_the_network(monkeypatch: pytest.MonkeyPatch, base: Path, tasks: Path) -> None:

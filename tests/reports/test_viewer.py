@@ -261,13 +261,13 @@ def test_back_closes_a_pair_and_forward_opens_it_again(open_page: "OpenPage", ma
     opened_id(page)
     page.keyboard.press("j")
     page.wait_for_function("location.hash === '#pair=pair%2F5'")
-    page.evaluate("history.back()")
+    page.go_back()
     page.wait_for_selector(".pv-dialog", state="hidden")
-    page.evaluate("history.forward()")
+    page.go_forward()
     assert opened_id(page) == "pair/5"
     page.keyboard.press("Escape")  # goes back, and so leaves no entry of its own
     page.wait_for_function("location.hash === ''")
-    page.evaluate("history.forward()")
+    page.go_forward()
     assert opened_id(page) == "pair/5"
 
 
