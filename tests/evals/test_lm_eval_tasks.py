@@ -80,7 +80,8 @@ def test_data_that_is_not_there_is_one_line(harness: Harness, tasks: Path) -> No
 
 
 @pytest.mark.usefixtures("tasks")
-def test_prefetch_takes_a_task(harness: Harness) -> None:
+def test_prefetch_takes_a_task(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # a test before may have begun offline
     outcome = harness("prefetch", "lm_eval:counted_facts")
     assert (outcome.exit_code, outcome.out) == (0, "lm-eval's counted_facts  is there\n"), outcome.err
 
