@@ -119,18 +119,22 @@ def _grading_cost(context: CostContext) -> Asking | None:
         return None
     questions, answers = context.rows("questions"), context.rows("outputs")
     calls = answers.most * context.params["repeats"]
-    content = 1.5 * (questions.prompt / 2 + answers.answer)
-    own = chat_tokens(prompts.second_turn.messages(dict.fromkeys(_FIELDS, "")))
     return Asking(
         endpoint=judge,
         role="judge",
         purpose="mt_bench",
         calls=calls,
-        prompt_tokens=about(calls * (own + content), answers.spread),
+        prompt_tokens=about(calls * tokens_to_grade(prompts, questions.prompt, answers.answer), answers.spread),
         completion_tokens=reply_tokens(prompts.max_tokens, calls),
         explains=True,
         assumptions=answers.assumptions,
     )
+
+
+def tokens_to_grade(prompts: GradingPrompts, questions: float, answer: float) -> float:
+    """Return the mean tokens of a request: one or both turns of `questions`, with an answer of so many to each."""
+    own = chat_tokens(prompts.second_turn.messages(dict.fromkeys(_FIELDS, "")))
+    return own + 1.5 * (questions / 2 + answer)
 
 
 _FIELDS = ("question", "question_1", "question_2", "answer", "answer_1", "answer_2")

@@ -5,6 +5,9 @@ from typing import Any
 
 from evals.base import Benchmark, PublishedMetric
 from evals.judged_pairs import JudgedPairs
+from evals.mt_bench.grading import tokens_to_grade
+from evals.mt_bench.questions import BENCH as MT_BENCH
+from evals.mt_bench.settings import TURNS, mt_bench_settings
 from evals.official_steps import OFFICIAL_DATA
 from harness.commands.judge_lines import format_dollars, format_end
 from harness.endpoints.cost import TYPICAL_REPLY_TOKENS
@@ -46,14 +49,11 @@ def _needs(benchmark: Benchmark[Any]) -> str:
 
 def _own_judge(name: str, benchmark: Benchmark[Any], published: PublishedMetric) -> Iterator[str]:
     """Yield the judge that defines the published metric: what it costs for one model, and until when it is served."""
-    model = known_model(published.asked_judge)
-    if isinstance(benchmark, JudgedPairs):
-        calls = published.n_items * order_count(benchmark.protocol)
-        usd = _usd(name, published, calls)
-        cost = f"about {format_dollars(round(usd, 1 if usd < 10 else 0))} a model" if usd else "price unknown"
-        yield f"judge {published.asked_judge}, {calls:,} verdicts, {cost}"
-    else:
-        yield f"judge {published.asked_judge}"
+    model, is_paired = known_model(published.asked_judge), isinstance(benchmark, JudgedPairs)
+    calls = published.n_items * (order_count(benchmark.protocol) if isinstance(benchmark, JudgedPairs) else len(TURNS))
+    usd = _usd(name, published, calls) if is_paired else _usd_of_grades(published, calls)
+    cost = f"about {format_dollars(round(usd, 1 if usd < 10 else 0))} a model" if usd else "price unknown"
+    yield f"judge {published.asked_judge}, {calls:,} {'verdicts' if is_paired else 'grades'}, {cost}"
     yield format_end(model.shutdown_date) or "no end of that judge is announced"
 
 
@@ -66,4 +66,13 @@ def _usd(name: str, published: PublishedMetric, calls: int) -> float | None:
         return None
     asked = chat_tokens(prompt.request("", "", "").messages) + lengths.prompt + 2 * lengths.answer
     replies = min(prompt.max_tokens, TYPICAL_REPLY_TOKENS)
+    return price.usd(round(calls * asked), calls * replies) if price else None
+
+
+def _usd_of_grades(published: PublishedMetric, calls: int) -> float | None:
+    """Estimate the same where answers are graded by themselves: MT-Bench."""
+    price, lengths = known_model(published.asked_judge).price, load_estimates().of_data(f"{OFFICIAL_DATA}{MT_BENCH}")
+    prompts = mt_bench_settings().official
+    asked = tokens_to_grade(prompts, lengths.prompt, lengths.answer)
+    replies = min(prompts.max_tokens, TYPICAL_REPLY_TOKENS)
     return price.usd(round(calls * asked), calls * replies) if price else None

@@ -40,3 +40,9 @@ def test_a_judge_of_unknown_price_and_end(monkeypatch: pytest.MonkeyPatch) -> No
     assert bench_line("arena_hard_v2").endswith(
         "judge nobody, 20 verdicts, price unknown; no end of that judge is announced"
     )
+
+
+def test_the_cost_of_grades_is_about_what_a_dry_run_says_of_the_official_questions() -> None:
+    """160 grades of 600 tokens each, counted on the files of shared data, and replies of 400: $6.7 by GPT-4's price."""
+    found = re.search(r"judge gpt-4-0613, 160 grades, about \$([\d.]+) a model", bench_line("mt_bench"))
+    assert found and 5 <= float(found[1]) <= 9
