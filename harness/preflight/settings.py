@@ -118,8 +118,8 @@ def _prompt_length(row: TrainingRow, training: Artifact, tokenizer: Any) -> int:
     loss = _loss(training)
     if loss is None or not isinstance(row, PreferencePair):
         return len(prompt_ids(tokenizer, conversation(row.prompt)))
-    max_length, shown = training.arguments["settings"].max_length, training.arguments.get("revision_prompt", "")
-    encoding = PairEncoding(tokenizer, max_length, loss.sequences, revision_prompt=shown)
+    max_length, template = training.arguments["settings"].max_length, training.arguments.get("revision_prompt", "")
+    encoding = PairEncoding(tokenizer, max_length, loss.sequences, revision_prompt=template)
     return max(encoding(row).starts)
 
 
