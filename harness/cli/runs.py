@@ -143,7 +143,7 @@ def plan(
 def prefetch(experiment: str, choice: "Choice") -> None:
     """Fetch the models and data sets of the hub that EXPERIMENT needs, so that it runs with --offline.
 
-    EXPERIMENT may also be ifeval, open_llm or lm_eval:TASK, for `harness eval` on the official scale.
+    EXPERIMENT may also be a benchmark, such as mt_bench or lm_eval:TASK, for `harness eval` on the official scale.
     Takes the options of the run as they are; those that need nothing of the hub change nothing here.
     """
     from harness.commands.prefetch import prefetch as run

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from evals.ifeval.language_data import language_data_line
+from evals.judged_pairs import JudgedPairs
 from evals.lm_eval.run import fetch_task
+from evals.mt_bench.questions import BENCH as MT_BENCH
 from evals.mt_bench.questions import load_questions
 from evals.official_data import load_baseline
 from evals.own_items import OwnItems
@@ -47,14 +49,14 @@ class Download:
 def prefetch(name: str, choice: Choice, report: Callable[[str], None]) -> None:
     """Fetch every model and data set that `harness reproduce` of the same would fetch; `report` hears a line of each.
 
-    `name` may also be a benchmark that has its items itself: the official ones are fetched, for `harness eval`.
+    `name` may also be a benchmark: its official items are fetched, and the baseline's answers, for `harness eval`.
 
     Raises UserError for unknown names, and, when all else is fetched, where something cannot be.
     """
     if is_offline():
         raise UserError("HF_HUB_OFFLINE is set, so that nothing can be fetched; unset it, or set it to 0")
-    if own := _own_items(name):
-        for line in own.fetch():
+    if is_benchmark(name):
+        for line in _official_items(name):
             report(line)
         return
     exhibit = find_exhibit(name)
@@ -77,10 +79,17 @@ def prefetch(name: str, choice: Choice, report: Callable[[str], None]) -> None:
         raise UserError(f"{len(failed)} could not be fetched, of which the first: {next(iter(failed.values()))}")
 
 
-def _own_items(name: str) -> OwnItems | None:
-    """Return the benchmark that has its items itself, if `name` is that of one."""
-    benchmark = load_benchmark(name) if is_benchmark(name) else None
-    return benchmark if isinstance(benchmark, OwnItems) else None
+def _official_items(name: str) -> Iterator[str]:
+    """Fetch the official items of a benchmark, and yield a line on each. Raises UserError for one without any."""
+    benchmark = load_benchmark(name)
+    if isinstance(benchmark, OwnItems):
+        yield from benchmark.fetch()
+    elif name == MT_BENCH:
+        yield _official_line("space", load_questions().source)
+    elif isinstance(benchmark, JudgedPairs):
+        yield _official_line("dataset", load_baseline(name).source)
+    else:
+        raise UserError(f"{name} has no items of its own to fetch: it measures answers that you have")
 
 
 def _own_item_lines(graph: Iterable[Artifact]) -> Iterator[str]:

@@ -24,10 +24,12 @@ from evals.official_data import (
     length_calibration,
     load_baseline,
 )
+from harness.commands.prefetch import prefetch
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.recipes.benches import BenchChoice, choose_bench
 from harness.records import Prompt, Response
+from harness.run.options import Choice
 from tests.hub_server import COMMIT, HubServer, serving, use_hub
 
 INSTRUCTIONS = ["Why?", "How?\n", "Où est la gare ?"]
@@ -234,6 +236,17 @@ def test_both_benchmarks_are_read_from_the_hub(hub: HubServer) -> None:
     assert (arena.name, arena.source) == ("gpt-4-0314", f"lmarena-ai/arena-hard-auto@{COMMIT[:12]}")
     assert load_baseline("pairwise") == alpaca
     assert len(hub.downloads()) == 3
+
+
+def test_prefetch_takes_a_benchmark_by_its_name(hub: HubServer) -> None:
+    lines: list[str] = []
+    for name in ("alpaca_eval2", "arena_hard"):
+        prefetch(name, Choice("paper"), lines.append)
+    assert [line.split()[2].partition("@")[0] for line in lines] == [
+        "tatsu-lab/alpaca_eval",
+        "lmarena-ai/arena-hard-auto",
+    ]
+    assert all(line.endswith("is there") for line in lines)
 
 
 def test_any_baseline_on_the_hub_can_be_named(hub: HubServer) -> None:

@@ -15,12 +15,13 @@ from evals.mt_bench.questions import (
     load_questions,
     question_rows,
 )
-from harness.commands.prefetch import official_lines
+from harness.commands.prefetch import official_lines, prefetch
 from harness.engine.artifacts import ancestry
 from harness.engine.store import Store
 from harness.errors import UserError
 from harness.mini.roles import read_role
 from harness.records import Response
+from harness.run.options import Choice
 from harness.steps.data import DataRole
 from tests.evals.mt_bench.conftest import QUESTIONS, REFERENCES, fastchat_folder
 from tests.hub_server import COMMIT, serving, use_hub
@@ -98,8 +99,20 @@ def test_the_hub_has_them_in_the_space_of_the_benchmark(tmp_path: Path, monkeypa
         graph = ancestry([question_rows(DataRole("official:mt_bench", 80))])
         [line] = official_lines(graph)
         assert line.startswith("space     lmsys/mt-bench") and line.endswith("is there")
+        assert prefetched("mt_bench") == [line]
         server.failing = True
         assert load_questions() == found  # fetched once, then found
+
+
+def prefetched(name: str) -> list[str]:
+    lines: list[str] = []
+    prefetch(name, Choice("paper"), lines.append)
+    return lines
+
+
+def test_a_benchmark_without_items_of_its_own_is_not_fetched() -> None:
+    with pytest.raises(UserError, match="perplexity has no items of its own to fetch"):
+        prefetched("perplexity")
 
 
 def test_the_first_questions_are_taken(tmp_path: Path, store: Store) -> None:
