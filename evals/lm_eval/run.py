@@ -15,7 +15,6 @@ from evals.lm_eval.rows import AskedTask, TaskAsking, TaskItem
 from harness.errors import UserError, nearest
 from harness.models.generator import Engine
 from harness.models.hf import load_pretrained, load_tokenizer
-from harness.network import is_offline
 
 BATCH_SIZE = 64
 """Requests that the processor computes at once. On a GPU lm-eval finds the largest batch that fits."""
@@ -207,7 +206,7 @@ def _load(task: str, spec: Any, manager: Any) -> None:
     except ImportError as error:
         raise UserError(f"the task {task} of lm-eval needs a package that is not installed: {error}") from None
     except (OSError, ValueError) as error:  # of the library that loads data sets
-        mend = f"run `harness prefetch lm_eval:{task}` where there is a network" if is_offline() else "try again"
+        mend = f"run `harness prefetch lm_eval:{task}` where there is a network"
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"the data of lm-eval's task {task} cannot be loaded ({message}); {mend}") from error
 
