@@ -183,15 +183,15 @@ def _training(summary: Summary) -> Iterator[Block]:
 
 def _stage_row(stage: Stage, everybody: set[str]) -> list[str]:
     is_all = len(everybody) > 1 and set(stage.methods) == everybody
-    bound = "" if stage.rows_are_exact else "≤"
+    bound, is_known = "" if stage.rows_are_exact else "≤", stage.rows > 0
     others = len(stage.methods) - 1
     methods = ", ".join(stage.methods) if others < MAX_METHODS else f"{stage.methods[0]} and {counted(others, 'other')}"
     return [
         stage.name,
         "all" if is_all else methods,
-        f"{bound}{stage.rows:,}",
+        f"{bound}{stage.rows:,}" if is_known else "?",
         str(stage.settings.epochs),
-        f"{bound}{stage.steps:,}",
+        f"{bound}{stage.steps:,}" if is_known else "?",
         rate_text(stage.settings.learning_rate),
         loss_text(stage.loss) if stage.loss else "",
         stage.starts_from,
