@@ -17,7 +17,7 @@ from evals.base import ItemResults, Metric
 from evals.ifeval.checks import FollowedInstructions
 
 if TYPE_CHECKING:
-    from evals.stats.bootstrap import FloatArray, Statistic
+    from evals.stats.bootstrap import Statistic
 
 Level = Literal["prompt", "inst"]
 Manner = Literal["strict", "loose"]
@@ -51,7 +51,9 @@ class FollowedResults(ItemResults):
         """Return an accuracy or a mean of accuracies, in per cent: prompts are drawn, with all their instructions."""
         if metric in ACCURACIES:
             return self._accuracy(*ACCURACIES[metric], items)
-        return _mean([self._accuracy(*ACCURACIES[name], items) for name in MEANS[metric]])
+        from evals.stats.bootstrap import average_statistic
+
+        return average_statistic([self._accuracy(*ACCURACIES[name], items) for name in MEANS[metric]])
 
     def _accuracy(self, level: Level, manner: Manner, items: Sequence[str]) -> Statistic:
         import numpy as np
@@ -68,15 +70,3 @@ class FollowedResults(ItemResults):
 def followed_results(rows: Iterable[FollowedInstructions]) -> FollowedResults:
     """Return the results in rows; prompts without an answer have none."""
     return FollowedResults({row.id: row for row in rows if row.strict is not None})
-
-
-def _mean(statistics: Sequence[Statistic]) -> Statistic:
-    import numpy as np
-
-    from evals.stats.bootstrap import Statistic
-
-    def resample(counts: FloatArray) -> FloatArray:
-        mean: FloatArray = np.mean([each.resample(counts) for each in statistics], axis=0)
-        return mean
-
-    return Statistic(float(np.mean([each.value for each in statistics])), resample)

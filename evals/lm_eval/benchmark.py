@@ -36,15 +36,24 @@ class TaskOptions(Options):
         return replace(self, items=size)
 
 
-class LmEvalTask(OwnItems):
+class AsksTasks(OwnItems):
+    """A benchmark that asks a checkpoint tasks of lm-eval."""
+
+    needs = ("model",)
+    takes_chat_template = True
+
+    def described(self, setting: Setting) -> dict[str, str]:
+        """Return how the model was asked."""
+        return {"chat_template": "on" if setting.options.chat_template else "off"}
+
+
+class LmEvalTask(AsksTasks):
     """One of lm-eval's tasks, or a group of them, with the examples that it says itself."""
 
     summary = "any task or group of tasks of lm-eval (`lm-eval ls tasks`), with lm-eval's own metrics"
     source = "lm-eval"
     metrics = ()
-    needs = ("model",)
     Options = TaskOptions
-    takes_chat_template = True
     is_of_any_scale = True
 
     def __init__(self, task: str) -> None:
@@ -90,10 +99,6 @@ class LmEvalTask(OwnItems):
     def results(self, scored: Sequence[Scored]) -> list[ItemResults]:
         """Raise UserError, as `score`."""
         raise self._no_column()
-
-    def described(self, setting: Setting) -> dict[str, str]:
-        """Return how the model was asked."""
-        return {"chat_template": "on" if setting.options.chat_template else "off"}
 
     def _no_column(self) -> UserError:
         return UserError(f"{PREFIX}{self.task} is for `harness eval` alone: it can be no column of a table")

@@ -3,19 +3,20 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Self
+from dataclasses import dataclass
+from typing import Literal
 
 from evals import scoring
-from evals.base import RESAMPLES, ItemResults, Options, Scored, Setting
+from evals.base import RESAMPLES, ItemResults, Scored, Setting
 from evals.item_scores import write_scores
+from evals.lm_eval.benchmark import AsksTasks, TaskOptions
 from evals.lm_eval.costs import own_requests
 from evals.lm_eval.rows import TaskAsking, TaskItem
 from evals.lm_eval.run import fetch_task, installed_version
 from evals.lm_eval.steps import OWN_RESULTS, ask_task, write_items
 from evals.open_llm.mini_tasks import FAMILIES, SIZES, mini_requests, task_config, write_questions
 from evals.open_llm.scores import COLUMNS, METRICS, board_results, column_intervals
-from evals.own_items import OwnItems, UserData
+from evals.own_items import UserData
 from harness.engine.artifacts import Artifact, Output, step
 from harness.engine.scratch import temporary_folder
 from harness.errors import UserError
@@ -27,44 +28,30 @@ TITLE = "the Open LLM Leaderboard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenLLMOptions(Options):
-    """The options of the leaderboard: the tasks, and how they are asked."""
+class OpenLLMOptions(TaskOptions):
+    """The options of the leaderboard: the tasks, and how they are asked. The board asked without chat template."""
 
     tasks: Literal["mini", "official"] = "mini"
-    items: int | None = None
-    """How many items of each task, the first ones; all by default."""
-    chat_template: bool = False
-    """Whether a model is asked through its chat template. The board asked without."""
 
     @property
     def size(self) -> int:
         """The most items of a task."""
         return self.items or (max(SIZES.values()) if self.tasks == "mini" else sys.maxsize)
 
-    def resized(self, size: int) -> Self:
-        """Return the same with `size` items of each task."""
-        return replace(self, items=size)
 
-
-class OpenLLM(OwnItems):
+class OpenLLM(AsksTasks):
     """The six tasks of the leaderboard."""
 
     summary = "the six tasks of the Open LLM Leaderboard, version 1, and their average, through lm-eval"
     source = "Beeching et al. 2023; lm-eval's group openllm"
     metrics = METRICS
-    needs = ("model",)
     Options = OpenLLMOptions
-    takes_chat_template = True
 
     def official(self, given: UserData) -> OpenLLMOptions:
         """Return the options of the leaderboard itself. Raises UserError for data, which lm-eval fetches by itself."""
         if given.data:
             raise UserError("lm-eval has the tasks of open_llm from the hub; leave out --data")
         return OpenLLMOptions(tasks="official", items=given.limit)
-
-    def with_chat_template(self, options: OpenLLMOptions) -> OpenLLMOptions:
-        """Return the options of asking through the chat template."""
-        return replace(options, chat_template=True)
 
     def run(self, setting: Setting, checkpoint: Artifact, seed: int) -> Artifact:
         """Return `TaskItem` rows of all six tasks. Nothing is drawn at random."""
@@ -112,10 +99,6 @@ class OpenLLM(OwnItems):
         template = "asked through the chat template" if options.chat_template else ""
         reasons = "; ".join(filter(None, (mini, part, template)))
         return f"not {TITLE}: {reasons}" if reasons else None
-
-    def described(self, setting: Setting) -> dict[str, str]:
-        """Return how the model was asked."""
-        return {"chat_template": "on" if setting.options.chat_template else "off"}
 
 
 BENCHMARK = OpenLLM()

@@ -16,7 +16,7 @@ from evals.base import ItemResults, Metric
 from evals.lm_eval.rows import AskedTask, TaskItem
 
 if TYPE_CHECKING:
-    from evals.stats.bootstrap import FloatArray, Statistic
+    from evals.stats.bootstrap import Statistic
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +63,20 @@ class BoardResults(ItemResults):
 
     def statistic(self, metric: str, items: Sequence[str]) -> Statistic:
         """Return a column or an average, in per cent. Items are drawn from all tasks together."""
+        from evals.stats.bootstrap import average_statistic
+
         means = {name: self._column(name, items, by_size=metric in (BY_SIZE, AVERAGE_BY_SIZE)) for name in self.values}
         if metric in (AVERAGE, AVERAGE_BY_SIZE):
-            return _mean(list(means.values()))
+            return average_statistic(list(means.values()))
         return means["mmlu" if metric == BY_SIZE else metric]
 
     def _column(self, name: str, items: Sequence[str], *, by_size: bool) -> Statistic:
+        from evals.stats.bootstrap import average_statistic
+
         tasks = self.values[name]
         if by_size:
             tasks = {name: {item: value for of in tasks.values() for item, value in of.items()}}
-        return _mean([_share(of, items) for of in tasks.values()])
+        return average_statistic([_share(of, items) for of in tasks.values()])
 
 
 def board_results(rows: Iterable[TaskItem]) -> BoardResults:
@@ -110,19 +114,3 @@ def _share(values: Mapping[str, float], items: Sequence[str]) -> Statistic:
 
     found = np.array([values.get(item, 0.0) for item in items])
     return ratio_statistic(found, np.array([float(item in values) for item in items]))
-
-
-def _mean(statistics: Sequence[Statistic]) -> Statistic:
-    """Return the mean of statistics on the same items, each with the same weight."""
-    import numpy as np
-
-    from evals.stats.bootstrap import Statistic
-
-    if len(statistics) == 1:
-        return statistics[0]
-
-    def resample(counts: FloatArray) -> FloatArray:
-        mean: FloatArray = np.mean([each.resample(counts) for each in statistics], axis=0)
-        return mean
-
-    return Statistic(float(np.mean([each.value for each in statistics])), resample)

@@ -34,6 +34,16 @@ class Statistic:
         return Statistic(self.value, lambda counts: self.resample(counts.take(positions, axis=1)))
 
 
+def average_statistic(statistics: Sequence[Statistic]) -> Statistic:
+    """Return the mean of statistics on the same prompts, each with the same weight."""
+
+    def resample(counts: FloatArray) -> FloatArray:
+        mean: FloatArray = np.mean([each.resample(counts) for each in statistics], axis=0)
+        return mean
+
+    return Statistic(float(np.mean([each.value for each in statistics])), resample)
+
+
 def ratio_statistic(numerator: FloatArray, denominator: FloatArray) -> Statistic:
     """Return 100 · Σᵢ numeratorᵢ / Σᵢ denominatorᵢ over prompts i, for example a mean: the denominator is then all
     ones.

@@ -49,30 +49,33 @@ def _needs(benchmark: Benchmark[Any]) -> str:
 
 def _own_judge(name: str, benchmark: Benchmark[Any], published: PublishedMetric) -> Iterator[str]:
     """Yield the judge that defines the published metric: what it costs for one model, and until when it is served."""
-    model, is_paired = known_model(published.asked_judge), isinstance(benchmark, JudgedPairs)
-    calls = published.n_items * (order_count(benchmark.protocol) if isinstance(benchmark, JudgedPairs) else len(TURNS))
-    usd = _usd(name, published, calls) if is_paired else _usd_of_grades(published, calls)
+    model = known_model(published.asked_judge)
+    if isinstance(benchmark, JudgedPairs):
+        calls, what = published.n_items * order_count(benchmark.protocol), "verdicts"
+    else:
+        calls, what = published.n_items * len(TURNS), "grades"
+    usd = _usd(name, published, calls)
     cost = f"about {format_dollars(round(usd, 1 if usd < 10 else 0))} a model" if usd else "price unknown"
-    yield f"judge {published.asked_judge}, {calls:,} {'verdicts' if is_paired else 'grades'}, {cost}"
+    yield f"judge {published.asked_judge}, {calls:,} {what}, {cost}"
     yield format_end(model.shutdown_date) or "no end of that judge is announced"
 
 
 def _usd(name: str, published: PublishedMetric, calls: int) -> float | None:
     """Estimate what the judge costs for answers as long as the baseline's; None without a price, or its prompt."""
-    price, lengths = known_model(published.asked_judge).price, load_estimates().of_data(f"{OFFICIAL_DATA}{name}")
+    price = known_model(published.asked_judge).price
     try:
-        prompt = official_prompt(name)
-    except UserError:  # a package with it is not installed
+        asked, most = _request_tokens(name)
+    except UserError:  # a package with the prompt is not installed
         return None
-    asked = chat_tokens(prompt.request("", "", "").messages) + lengths.prompt + 2 * lengths.answer
-    replies = min(prompt.max_tokens, TYPICAL_REPLY_TOKENS)
-    return price.usd(round(calls * asked), calls * replies) if price else None
+    return price.usd(round(calls * asked), calls * min(most, TYPICAL_REPLY_TOKENS)) if price else None
 
 
-def _usd_of_grades(published: PublishedMetric, calls: int) -> float | None:
-    """Estimate the same where answers are graded by themselves: MT-Bench."""
-    price, lengths = known_model(published.asked_judge).price, load_estimates().of_data(f"{OFFICIAL_DATA}{MT_BENCH}")
-    prompts = mt_bench_settings().official
-    asked = tokens_to_grade(prompts, lengths.prompt, lengths.answer)
-    replies = min(prompts.max_tokens, TYPICAL_REPLY_TOKENS)
-    return price.usd(round(calls * asked), calls * replies) if price else None
+def _request_tokens(name: str) -> tuple[float, int]:
+    """Return the mean tokens of a request, and the most of its reply. Raises UserError where there is no prompt."""
+    lengths = load_estimates().of_data(f"{OFFICIAL_DATA}{name}")
+    if name == MT_BENCH:
+        prompts = mt_bench_settings().official
+        return tokens_to_grade(prompts, lengths.prompt, lengths.answer), prompts.max_tokens
+    prompt = official_prompt(name)
+    own = chat_tokens(prompt.request("", "", "").messages)
+    return own + lengths.prompt + 2 * lengths.answer, prompt.max_tokens

@@ -164,7 +164,7 @@ def _metrics(bench: str, reader: VerdictFiles, found: Sequence[StoredVerdicts], 
     ]
 
 
-# ModelPairs
+# Pairs
 
 
 def _tested(pairs: ModelPairs, models: Mapping[str, StoredVerdicts], metrics: Sequence[Metric]) -> list[ComparedPair]:
