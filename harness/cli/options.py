@@ -309,3 +309,18 @@ def _named_judge(model: str | None, url: str | None, refused: tuple[str, ...]) -
     from harness.steps.judge import judge
 
     return judge(model, url, refused)
+
+
+def reproduction_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a command that runs an experiment to its report, beside those of `run_options`."""
+    for option in (
+        as_json_option,
+        quiet,
+        code_changes_option("warn", "rerun", "ignore"),
+        of_scores("--allow-missing", is_flag=True, help="Score despite missing verdicts."),
+        judge_options(required=False),
+        offline,
+        run_dir_option,
+    ):
+        command = option(command)
+    return command

@@ -15,14 +15,12 @@ from harness.cli.options import (
     all_by_default,
     as_json_option,
     choice_options,
-    code_changes_option,
     judge_options,
-    of_scores,
     offline,
     print_checks,
     print_finished_run,
     print_run,
-    quiet,
+    reproduction_options,
     run_dir_option,
     run_options,
 )
@@ -42,13 +40,7 @@ assumed = under("Forecast assumptions")
 
 @click.command(cls=HeadedCommand)
 @run_options
-@run_dir_option
-@offline
-@judge_options(required=False)
-@of_scores("--allow-missing", is_flag=True, help="Score despite missing verdicts.")
-@code_changes_option("warn", "rerun", "ignore")
-@quiet
-@as_json_option
+@reproduction_options
 def reproduce(
     experiment: str,
     choice: "Choice",

@@ -7,14 +7,8 @@ import click
 
 from harness.cli.help import HeadedCommand
 from harness.cli.options import (
-    as_json_option,
-    code_changes_option,
-    judge_options,
-    of_scores,
-    offline,
     print_finished_run,
-    quiet,
-    run_dir_option,
+    reproduction_options,
     run_options,
 )
 from harness.cli.parameters import NAMES
@@ -29,13 +23,7 @@ if TYPE_CHECKING:
 @click.command(cls=HeadedCommand)
 @run_options
 @click.argument("rows", type=NAMES, nargs=-1)
-@run_dir_option
-@offline
-@judge_options(required=False)
-@of_scores("--allow-missing", is_flag=True, help="Score despite missing verdicts.")
-@code_changes_option("warn", "rerun", "ignore")
-@quiet
-@as_json_option
+@reproduction_options
 def sweep(
     experiment: str,
     rows: tuple[tuple[str, ...], ...],

@@ -83,13 +83,11 @@ def _course(training: Artifact, store: Store) -> Course:
     folder = store.folder(training)
     steps = read_rows(folder / CURVES, TrainingStep)
     every = max(1, math.ceil(len(steps) / MAX_POINTS))
-    values: dict[str, tuple[float | None, ...]] = {
-        "step": tuple(steps[min(start + every, len(steps)) - 1].step for start in range(0, len(steps), every))
-    }
+    points = [slice(start, start + every) for start in range(0, len(steps), every)]
+    values: dict[str, tuple[float | None, ...]] = {"step": tuple(steps[point][-1].step for point in points)}
     for name, of_steps in {**_series(steps, TrainingStep), **_pairs_made(folder)}.items():
-        points = [of_steps[start : start + every] for start in range(0, len(steps), every)]
         if any(value is not None for value in of_steps):
-            values[name] = tuple(map(_mean, points))
+            values[name] = tuple(_mean(of_steps[point]) for point in points)
     return Course(training.arguments.get(SEED, 0), place(training), len(steps), every, values)
 
 

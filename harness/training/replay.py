@@ -57,5 +57,8 @@ class ReplayBuffer:
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Self:
         """Return the buffer with such a `state`."""
-        pairs = (OnlinePair(tuple(prompt), tuple(won), tuple(lost), step) for prompt, won, lost, step in state["pairs"])
+        pairs = (
+            OnlinePair(tuple(prompt), tuple(chosen), tuple(rejected), step)
+            for prompt, chosen, rejected, step in state["pairs"]
+        )
         return cls(state["size"], pairs, state["drawn"])
