@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evals import scoring
-from evals.arena_hard.benchmark import games_of
+from evals.arena_hard.benchmark import games_of, verdicts_of
 from evals.arena_hard.files import ArenaJudgment, write_current_judgments
 from evals.arena_hard_v2.judgment_files import CategoryJudgmentFiles
 from evals.arena_hard_v2.scores import BASELINES, METRICS, PUBLISHED, Answers, CategoryGames, score_judgments
@@ -111,8 +111,7 @@ def compare_arena_hard_v2(
 
 def _verdicts(artifact: Artifact) -> CategoryGames:
     """Return the games of all repeats, in the categories of their questions."""
-    repeats = by_repeat(artifact.rows(Judgment))
-    games = [_named(each, {}) for rows in repeats for each in games_of(rows, "model", "judge", None)]
+    games = [_named(each, {}) for each in verdicts_of(artifact)]
     return CategoryGames(games, answers=_judged_answers(artifact))
 
 

@@ -84,10 +84,8 @@ def _official_items(name: str) -> Iterator[str]:
     benchmark = load_benchmark(name)
     if isinstance(benchmark, OwnItems):
         yield from benchmark.fetch()
-    elif name == MT_BENCH:
-        yield _official_line("space", load_questions().source)
-    elif isinstance(benchmark, JudgedPairs):
-        yield _official_line("dataset", load_baseline(name).source)
+    elif name == MT_BENCH or isinstance(benchmark, JudgedPairs):
+        yield _official_line(*_official_source(name))
     else:
         raise UserError(f"{name} has no items of its own to fetch: it measures answers that you have")
 
@@ -136,11 +134,18 @@ def _fetch(download: Download, report: EventHandler) -> str:
 def official_lines(graph: Sequence[Artifact]) -> Iterator[str]:
     """Yield the benches' own instructions and baselines, which building the graph has fetched."""
     steps = [artifact for artifact in graph if artifact.step == "baseline_responses"]
-    benches = dict.fromkeys(step.params["bench"] for step in steps if step.params["source"] is None)
-    for source in dict.fromkeys(load_baseline(bench).source for bench in benches):
-        yield _official_line("dataset", source)
+    benches = [step.params["bench"] for step in steps if step.params["source"] is None]
     if any(artifact.step == "official_questions" and artifact.params["source"] is None for artifact in graph):
-        yield _official_line("space", load_questions().source)
+        benches.append(MT_BENCH)
+    for kind, source in dict.fromkeys(map(_official_source, dict.fromkeys(benches))):
+        yield _official_line(kind, source)
+
+
+def _official_source(bench: str) -> tuple[RepositoryKind, str]:
+    """Return where a bench's own items are on the hub, which are fetched."""
+    if bench == MT_BENCH:
+        return "space", load_questions().source
+    return "dataset", load_baseline(bench).source
 
 
 def _official_line(kind: RepositoryKind, source: str) -> str:

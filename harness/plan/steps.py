@@ -190,7 +190,7 @@ class StepCosts:
         tokens = rows.count * cost.tokens(rows) * settings.epochs
         training = self._running(artifact, "training", "preference" if cost.loss else "sft", rows, tokens)
         parts = [training]
-        if cost.scores_reference or (cost.online and cost.reference):
+        if cost.scores_reference:
             parts.append(self._running(artifact, "training", "likelihood", rows, tokens))
         if drawn := cost.drawn_tokens(rows) * settings.epochs:
             parts.append(self._running(artifact, "training", "generation", rows, drawn))

@@ -183,6 +183,7 @@ def _online_cost(context: CostContext) -> Training:
         settings=arguments["settings"],
         loss=arguments["loss"],
         reference=policy if arguments["loss"].needs_reference else None,
+        scores_reference=arguments["loss"].needs_reference,
         online=arguments["online"],
     )
 

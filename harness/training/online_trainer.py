@@ -137,7 +137,7 @@ def online_trainer(job: Job, rows: "Dataset", clock: Clock) -> Any:
     trainer = preference_trainer(job, rows, _online_trainer_class())
     ema = EmaModel(job)
     reference = ReferenceModel(job, trainer.args) if job.loss.needs_reference else None
-    trainer.take_models(job.online, ema, reference, OnlinePairs(job.online, job.seed, ema), clock)
+    trainer.take_models(ema, reference, OnlinePairs(job.online, job.seed, ema), clock)
     return trainer
 
 
@@ -149,14 +149,13 @@ def _online_trainer_class() -> Any:
     class OnlineTrainer(of_given_pairs):  # type: ignore[misc, valid-type]
         def take_models(
             self,
-            online: OnlineSettings,
             ema: EmaModel,
             reference: ReferenceModel | None,
             pairs: OnlinePairs,
             clock: Clock,
         ) -> None:
             """Take the models beside the policy, and what makes the pairs of a step."""
-            self._online, self._ema, self._reference, self._pairs, self._clock = online, ema, reference, pairs, clock
+            self._ema, self._reference, self._pairs, self._clock = ema, reference, pairs, clock
             self._described: OnlineStep | None = None
 
         def collate(self, rows: list[Any], count: int, rows_of_step: int) -> dict[str, Any]:
@@ -183,7 +182,7 @@ def _online_trainer_class() -> Any:
 
         def _move_models(self, step: int) -> None:
             """Average the policy into the EMA model, and renew the reference, as is due before the step."""
-            online = self._online
+            online = self.job.online
             if step and step % online.ema_every == 0:
                 self._ema.average(self.model, online.ema)
             if step and self._reference and online.reference_every and step % online.reference_every == 0:
@@ -227,14 +226,14 @@ def _online_trainer_class() -> Any:
 
         def save_more(self, checkpoint: Path) -> None:
             torch.save(self._ema.model.state_dict(), checkpoint / EMA)
-            if self._reference is not None and self._online.reference:
+            if self._reference is not None and self.job.online.reference:
                 torch.save(self._reference.model.state_dict(), checkpoint / MOVED_REFERENCE)
             if self._pairs.buffer is not None:
                 (checkpoint / BUFFER).write_text(json.dumps(self._pairs.buffer.state), encoding="utf-8")
 
         def load_more(self, checkpoint: Path) -> None:
             self._ema.model.load_state_dict(_weights(checkpoint / EMA, self.args.device))
-            if self._reference is not None and self._online.reference:
+            if self._reference is not None and self.job.online.reference:
                 self._reference.model.load_state_dict(_weights(checkpoint / MOVED_REFERENCE, self.args.device))
             if self._pairs.buffer is not None:
                 self._pairs.buffer = ReplayBuffer.of(json.loads((checkpoint / BUFFER).read_text(encoding="utf-8")))
